@@ -1,0 +1,43 @@
+//! The broker as a value: no I/O, no clock, no threads. Give it an input, then drain its outputs.
+//!
+//! ```text
+//!  connection opened, packet received,   +--------+   send a packet, close a connection,
+//!  credit, verdict, write persisted, --->| Broker |---> authenticate, persist a batch,
+//!  timer due, operator command           +--------+   event for log and counters
+//! ```
+//!
+//! The contract: apply one [`Input`] with [`Broker::handle`], drain [`Broker::poll_output`] until it is `None`, wait
+//! until [`Broker::poll_timeout`] or the next input. A run is a seed and a list of (now, input), and any run can be
+//! replayed.
+//!
+//! This crate never knows: sockets, QUIC, TLS, files, clocks, logs, randomness beyond its seed, configuration text.
+
+pub mod access;
+pub mod broker;
+pub mod cause;
+pub mod durable;
+pub mod event;
+pub mod input;
+pub mod key;
+pub mod limits;
+pub mod output;
+pub mod time;
+pub mod timer;
+pub mod violation;
+
+pub use access::{Permissions, Verdict};
+pub use broker::Broker;
+pub use cause::CloseCause;
+pub use durable::{Commit, Record, Snapshot};
+pub use event::Event;
+pub use input::Input;
+pub use key::{ConnectionKey, FlowKey, ListenerKey, SessionKey};
+pub use limits::Limits;
+pub use output::Output;
+pub use time::{Instant, Now, WallTime};
+pub use timer::Timer;
+pub use violation::Violation;
+
+/// Where all of the broker's chance comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seed(pub u64);

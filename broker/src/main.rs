@@ -1,0 +1,7 @@
+//! The command line of Rivulet.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rivulet_broker::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Authority, server and device certificates.

@@ -1,0 +1,1 @@
+//! Simulated fleets that load a broker and check what comes back.

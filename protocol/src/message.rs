@@ -1,0 +1,143 @@
+//! The Application Message: what is routed, queued, retained and stored; and one delivery of it.
+//!
+//! A message has no packet identifier, no DUP and no topic alias: those belong to one hop, and live in
+//! [`crate::packet::Publish`] and [`Delivery`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::{PacketId, QoS, SubscriptionId, Topic, TopicAlias, UserProperties};
+
+/// What a publisher wants others to have.
+///
+/// Topic, payload and properties are slices of the buffer that they arrived in; [`Message::detach`] copies them out
+/// where a message is kept for long.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Where it was published.
+    pub topic: Topic,
+    /// The level that the publisher asked for.
+    pub qos: QoS,
+    /// Whether the publisher asked to keep it as the topic's last word (3.3.1.3).
+    pub retain: bool,
+    /// The content.
+    pub payload: Bytes,
+    /// What travels with it, unaltered (3.3.2.3).
+    pub properties: MessageProperties,
+}
+
+impl Message {
+    /// A copy that shares no memory with the receive buffer. A message that is kept (retained, or queued for an
+    /// absent client) would otherwise hold a whole buffer for a few bytes.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self {
+            topic: self.topic.detach(),
+            qos: self.qos,
+            retain: self.retain,
+            payload: Bytes::copy_from_slice(&self.payload),
+            properties: self.properties.detach(),
+        }
+    }
+}
+
+/// The properties of a message that the server forwards as they are (3.3.2.3, 3.1.3.2).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MessageProperties {
+    /// 3.3.2.3.2: whether the payload is said to be UTF-8.
+    pub payload_format: Option<PayloadFormat>,
+    /// 3.3.2.3.3: lifetime in seconds, as the publisher sent it.
+    pub message_expiry_secs: Option<u32>,
+    /// 3.3.2.3.9.
+    pub content_type: Option<ByteString>,
+    /// 3.3.2.3.5.
+    pub response_topic: Option<Topic>,
+    /// 3.3.2.3.6.
+    pub correlation_data: Option<Bytes>,
+    /// 3.3.2.3.7: pairs, in their order.
+    pub user_properties: UserProperties,
+}
+
+impl MessageProperties {
+    fn detach(&self) -> Self {
+        Self {
+            payload_format: self.payload_format,
+            message_expiry_secs: self.message_expiry_secs,
+            content_type: self.content_type.as_deref().map(ByteString::from),
+            response_topic: self.response_topic.as_ref().map(Topic::detach),
+            correlation_data: self.correlation_data.as_deref().map(Bytes::copy_from_slice),
+            user_properties: self.user_properties.detach(),
+        }
+    }
+}
+
+/// Payload Format Indicator (3.3.2.3.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PayloadFormat {
+    /// 0: unspecified bytes.
+    Unspecified,
+    /// 1: UTF-8 encoded character data.
+    Utf8,
+}
+
+/// The level of one PUBLISH on one hop, with the packet identifier that QoS 1 and 2 need [MQTT-2.2.1-2].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PacketQos {
+    /// QoS 0: nothing to acknowledge.
+    AtMostOnce,
+    /// QoS 1: answered by PUBACK.
+    AtLeastOnce(PacketId),
+    /// QoS 2: answered by PUBREC.
+    ExactlyOnce(PacketId),
+}
+
+impl PacketQos {
+    /// The level without its identifier.
+    pub const fn qos(self) -> QoS {
+        match self {
+            Self::AtMostOnce => QoS::AtMostOnce,
+            Self::AtLeastOnce(_) => QoS::AtLeastOnce,
+            Self::ExactlyOnce(_) => QoS::ExactlyOnce,
+        }
+    }
+
+    /// The packet identifier, which QoS 0 has not.
+    pub const fn packet_id(self) -> Option<PacketId> {
+        match self {
+            Self::AtMostOnce => None,
+            Self::AtLeastOnce(id) | Self::ExactlyOnce(id) => Some(id),
+        }
+    }
+}
+
+/// One message on its way to one subscriber: the shared message, and what differs per subscriber.
+///
+/// The encoder turns it into a PUBLISH packet without copying the payload.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delivery {
+    /// The message that all its subscribers share.
+    pub message: Arc<Message>,
+    /// Level and packet identifier of this hop.
+    pub qos: PacketQos,
+    /// Whether it was sent before on this session (3.3.1.1).
+    pub dup: bool,
+    /// The RETAIN flag of this hop (3.3.1.3, 3.8.3.1).
+    pub retain: bool,
+    /// Which of the subscriber's subscriptions matched (3.3.2.3.8).
+    pub subscription_ids: Vec<SubscriptionId>,
+    /// What is left of the message's lifetime in seconds [MQTT-3.3.2-6].
+    pub message_expiry_secs: Option<u32>,
+    /// Replaces the topic name, or introduces its replacement.
+    pub topic_alias: Option<OutboundAlias>,
+}
+
+/// A topic alias towards a subscriber (3.3.2.3.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OutboundAlias {
+    /// Sent with the topic name: from here on the alias stands for it.
+    Define(TopicAlias),
+    /// Sent instead of the topic name.
+    Use(TopicAlias),
+}
