@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rivulet_protocol::{ClientId, QoS, ReasonCode, Topic, TopicFilter, Version};
 
-use crate::ListenerKey;
 use crate::input::Identity;
+use crate::{ListenerKey, WallTime};
 
 /// What a client shows in its CONNECT, and what its transport has proven.
 #[derive(Clone, Eq, PartialEq)]
@@ -44,6 +44,8 @@ pub enum Verdict {
     Accepted {
         /// What it may do from here on.
         permissions: Arc<dyn Permissions>,
+        /// When what it has shown runs out (a token's expiry): the connection ends then. `None`: never.
+        expires: Option<WallTime>,
     },
     /// Kept out, with this reason (3.2.2.2).
     Refused(ReasonCode),

@@ -116,6 +116,12 @@ pub struct Identity {
     pub common_name: Option<String>,
     /// Serial number of the certificate, lower-case hexadecimal.
     pub serial: Option<String>,
+    /// Organizational unit of the certificate's subject.
+    pub organizational_unit: Option<String>,
+    /// DNS names among the certificate's alternative names.
+    pub san_dns: Vec<String>,
+    /// URIs among the certificate's alternative names.
+    pub san_uri: Vec<String>,
 }
 
 /// What an operator can ask for.
