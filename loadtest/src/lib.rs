@@ -1,1 +1,12 @@
 //! Simulated fleets that load a broker and check what comes back.
+//!
+//! Not here: any knowledge of how the broker works inside. This crate sees what a device and a subscriber see.
+
+pub mod device;
+pub mod fault;
+pub mod ledger;
+pub mod payload;
+pub mod percentiles;
+pub mod progress;
+pub mod readings;
+pub mod report;
