@@ -2,7 +2,17 @@
 
 use bytes::BytesMut;
 
-use crate::{DecodeError, Packet, Version};
+use crate::data::Reader;
+use crate::error::Fault;
+use crate::fixed_header::FixedHeader;
+use crate::packet::{
+    Ack, Auth, ConnAck, Connect, Disconnect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe,
+};
+use crate::{DecodeError, Packet, PacketType, Version};
+
+/// The most that is reserved ahead for a packet whose fixed header is there: a peer that announces a large packet and
+/// sends nothing costs no more than this.
+const RESERVE_BYTES_MAX: usize = 65_536;
 
 /// Turns the bytes of one flow into packets. Owns the limit on packet size, which it enforces before it buffers.
 #[derive(Debug)]
@@ -22,10 +32,69 @@ impl Decoder {
         Self { version: Some(version), maximum_packet_bytes }
     }
 
-    /// Takes the next packet off the front of `buffer`. `None`: more bytes are needed. After an error the flow is
-    /// of no use any more.
-    pub fn decode(&mut self, _buffer: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
-        let _ = (self.version, self.maximum_packet_bytes);
-        unimplemented!()
+    /// The version of the flow. `None` before CONNECT has said it.
+    pub fn version(&self) -> Option<Version> {
+        self.version
+    }
+
+    /// Takes the next packet off the front of `buffer`. `None`: more bytes are needed. After an error the flow is of
+    /// no use any more.
+    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
+        let first = buffer.first().copied();
+        self.decode_next(buffer).map_err(|fault| DecodeError {
+            version: self.version,
+            packet: first.and_then(|first| PacketType::from_number(first >> 4)),
+            fault,
+        })
+    }
+
+    #[inline]
+    fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {
+        let Some(header) = FixedHeader::read(buffer, self.version)? else {
+            return Ok(None);
+        };
+        let (bytes, max) = (header.packet_bytes(), self.maximum_packet_bytes);
+        if bytes > max {
+            return Err(Fault::PacketTooLarge { bytes, max });
+        }
+        if buffer.len() < bytes {
+            buffer.reserve((bytes - buffer.len()).min(RESERVE_BYTES_MAX));
+            return Ok(None);
+        }
+        let reader = Reader::new(buffer.split_to(bytes).freeze(), header.bytes);
+        self.decode_packet(header, reader).map(Some)
+    }
+
+    #[inline]
+    fn decode_packet(&mut self, header: FixedHeader, mut reader: Reader) -> Result<Packet, Fault> {
+        let (version, is_bridge) = match (header.packet_type, self.version) {
+            (PacketType::Connect, known) => {
+                let (version, is_bridge) = Connect::decode_version(&mut reader)?;
+                self.version = known.or(Some(version));
+                (version, is_bridge)
+            }
+            (_, Some(version)) => (version, false),
+            (_, None) => return Err(Fault::ConnectExpected),
+        };
+        if version.has_properties() && !header.is_minimal {
+            return Err(Fault::VariableByteIntegerNotMinimal);
+        }
+        Ok(match header.packet_type {
+            PacketType::Publish => Packet::Publish(Publish::decode(header.flags, reader, version)?),
+            PacketType::PubAck => Packet::PubAck(Ack::decode(header.packet_type, reader, version)?),
+            PacketType::PubRec => Packet::PubRec(Ack::decode(header.packet_type, reader, version)?),
+            PacketType::PubRel => Packet::PubRel(Ack::decode(header.packet_type, reader, version)?),
+            PacketType::PubComp => Packet::PubComp(Ack::decode(header.packet_type, reader, version)?),
+            PacketType::Connect => Packet::Connect(Box::new(Connect::decode(reader, version, is_bridge)?)),
+            PacketType::ConnAck => Packet::ConnAck(Box::new(ConnAck::decode(reader, version)?)),
+            PacketType::Subscribe => Packet::Subscribe(Subscribe::decode(reader, version)?),
+            PacketType::SubAck => Packet::SubAck(SubAck::decode(reader, version)?),
+            PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode(reader, version)?),
+            PacketType::UnsubAck => Packet::UnsubAck(UnsubAck::decode(reader, version)?),
+            PacketType::PingReq => reader.finish().map(|()| Packet::PingReq)?,
+            PacketType::PingResp => reader.finish().map(|()| Packet::PingResp)?,
+            PacketType::Disconnect => Packet::Disconnect(Box::new(Disconnect::decode(reader, version)?)),
+            PacketType::Auth => Packet::Auth(Box::new(Auth::decode(reader)?)),
+        })
     }
 }

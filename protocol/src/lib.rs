@@ -3,7 +3,7 @@
 //! | chapter of the specification | module |
 //! |---|---|
 //! | 1.5 data representation | `data` |
-//! | 2.1 fixed header | [`fixed_header`] |
+//! | 2.1 fixed header | `fixed_header` |
 //! | 2.2.1 identifiers | [`id`] |
 //! | 2.2.2 properties | [`properties`] |
 //! | 2.4 reason codes | [`reason`] |
@@ -14,10 +14,11 @@
 //!
 //! Not here: any state beyond a half-read packet, any opinion on sessions, any I/O.
 
+mod data;
 pub mod decoder;
 pub mod encoder;
 pub mod error;
-pub mod fixed_header;
+mod fixed_header;
 pub mod flow;
 pub mod id;
 pub mod message;
@@ -29,8 +30,8 @@ pub mod topic;
 pub mod version;
 
 pub use decoder::Decoder;
-pub use encoder::Encoder;
-pub use error::DecodeError;
+pub use encoder::{EncodeError, Encoder, OutBuffer};
+pub use error::{DecodeError, Fault};
 pub use id::{ClientId, PacketId, SubscriptionId, TopicAlias};
 pub use message::{Delivery, Message, MessageProperties, PacketQos};
 pub use packet::{Packet, PacketType};

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use crate::data::{Redacted, Sink};
+use crate::error::Fault;
+use crate::properties::{PropertyReader, PropertySink, id, not_allowed, value_fault};
 use crate::{PacketId, QoS, SubscriptionId, Topic, TopicAlias, UserProperties};
 
 /// What a publisher wants others to have.
 ///
 /// Topic, payload and properties are slices of the buffer that they arrived in; [`Message::detach`] copies them out
 /// where a message is kept for long.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Message {
     /// Where it was published.
     pub topic: Topic,
@@ -43,8 +46,21 @@ impl Message {
     }
 }
 
+/// Without the payload, of which only the length is told.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("topic", &self.topic)
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .field("payload", &Redacted(&self.payload))
+            .field("properties", &self.properties)
+            .finish()
+    }
+}
+
 /// The properties of a message that the server forwards as they are (3.3.2.3, 3.1.3.2).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct MessageProperties {
     /// 3.3.2.3.2: whether the payload is said to be UTF-8.
     pub payload_format: Option<PayloadFormat>,
@@ -61,6 +77,37 @@ pub struct MessageProperties {
 }
 
 impl MessageProperties {
+    /// Reads one property that PUBLISH and the will have in common.
+    #[inline]
+    pub(crate) fn read(&mut self, id: u8, properties: &mut PropertyReader<'_>) -> Result<(), Fault> {
+        match id {
+            id::PAYLOAD_FORMAT_INDICATOR => {
+                let value = properties.u8()?;
+                let format = PayloadFormat::from_byte(value).ok_or(value_fault(id, value.into()))?;
+                self.payload_format = Some(format);
+            }
+            id::MESSAGE_EXPIRY_INTERVAL => self.message_expiry_secs = Some(properties.u32()?),
+            id::CONTENT_TYPE => self.content_type = Some(properties.string()?),
+            id::RESPONSE_TOPIC => {
+                self.response_topic = Some(Topic::parse(properties.text()?).map_err(Fault::ResponseTopic)?);
+            }
+            id::CORRELATION_DATA => self.correlation_data = Some(properties.binary()?),
+            _ => return Err(not_allowed(id)),
+        }
+        Ok(())
+    }
+
+    /// Writes all but the lifetime, which is `message_expiry_secs` on this hop.
+    #[inline]
+    pub(crate) fn write<S: Sink>(&self, message_expiry_secs: Option<u32>, sink: &mut S) {
+        sink.property_u8(id::PAYLOAD_FORMAT_INDICATOR, self.payload_format.map(PayloadFormat::byte));
+        sink.property_u32(id::MESSAGE_EXPIRY_INTERVAL, message_expiry_secs);
+        sink.property_string(id::CONTENT_TYPE, self.content_type.as_deref());
+        sink.property_string(id::RESPONSE_TOPIC, self.response_topic.as_ref().map(Topic::as_str));
+        sink.property_binary(id::CORRELATION_DATA, self.correlation_data.as_deref());
+        sink.user_properties(&self.user_properties);
+    }
+
     fn detach(&self) -> Self {
         Self {
             payload_format: self.payload_format,
@@ -73,6 +120,20 @@ impl MessageProperties {
     }
 }
 
+/// Without the correlation data, of which only the length is told.
+impl std::fmt::Debug for MessageProperties {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageProperties")
+            .field("payload_format", &self.payload_format)
+            .field("message_expiry_secs", &self.message_expiry_secs)
+            .field("content_type", &self.content_type)
+            .field("response_topic", &self.response_topic)
+            .field("correlation_data", &self.correlation_data.as_deref().map(Redacted))
+            .field("user_properties", &self.user_properties)
+            .finish()
+    }
+}
+
 /// Payload Format Indicator (3.3.2.3.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PayloadFormat {
@@ -80,6 +141,25 @@ pub enum PayloadFormat {
     Unspecified,
     /// 1: UTF-8 encoded character data.
     Utf8,
+}
+
+impl PayloadFormat {
+    /// `None` for more than 1.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Unspecified),
+            1 => Some(Self::Utf8),
+            _ => None,
+        }
+    }
+
+    /// The number on the wire.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::Utf8 => 1,
+        }
+    }
 }
 
 /// The level of one PUBLISH on one hop, with the packet identifier that QoS 1 and 2 need [MQTT-2.2.1-2].

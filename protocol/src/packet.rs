@@ -9,11 +9,13 @@ mod publish;
 mod subscribe;
 mod unsubscribe;
 
+pub(crate) use ack::TypedAck;
 pub use ack::{Ack, ReasonProperties};
 pub use auth::{Auth, AuthProperties, AuthReason};
 pub use connack::{ConnAck, ConnAckProperties};
 pub use connect::{Connect, ConnectProperties, Will, WillProperties};
 pub use disconnect::{Disconnect, DisconnectProperties};
+pub(crate) use publish::PublishParts;
 pub use publish::{Publish, PublishTopic};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, Subscription, SubscriptionOptions};
 pub use unsubscribe::{UnsubAck, Unsubscribe};
@@ -78,6 +80,29 @@ pub enum PacketType {
 }
 
 impl PacketType {
+    /// The type of a number; `None` for 0, which is reserved, and for more than 15.
+    #[inline]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Connect),
+            2 => Some(Self::ConnAck),
+            3 => Some(Self::Publish),
+            4 => Some(Self::PubAck),
+            5 => Some(Self::PubRec),
+            6 => Some(Self::PubRel),
+            7 => Some(Self::PubComp),
+            8 => Some(Self::Subscribe),
+            9 => Some(Self::SubAck),
+            10 => Some(Self::Unsubscribe),
+            11 => Some(Self::UnsubAck),
+            12 => Some(Self::PingReq),
+            13 => Some(Self::PingResp),
+            14 => Some(Self::Disconnect),
+            15 => Some(Self::Auth),
+            _ => None,
+        }
+    }
+
     /// The name as the specification writes it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -2,10 +2,16 @@
 
 use bytes::Bytes;
 
-use crate::{MessageProperties, PacketQos, SubscriptionId, Topic, TopicAlias};
+use crate::data::{Measure, Reader, Redacted, Sink};
+use crate::error::Fault;
+use crate::fixed_header::PublishFlags;
+use crate::properties::{Carrier, PropertyReader, PropertySink, WriteProperties, id, value_fault};
+use crate::{
+    Delivery, MessageProperties, PacketQos, PacketType, QoS, SubscriptionId, Topic, TopicAlias, Version,
+};
 
 /// A message on one hop (3.3).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Publish {
     /// 3.3.1.1: perhaps a repetition. Never set with QoS 0 [MQTT-3.3.1-2].
     pub dup: bool,
@@ -32,4 +38,154 @@ pub enum PublishTopic {
     Define(Topic, TopicAlias),
     /// By an alias that was defined before.
     Alias(TopicAlias),
+}
+
+/// Without the payload, of which only the length is told.
+impl std::fmt::Debug for Publish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publish")
+            .field("dup", &self.dup)
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .field("topic", &self.topic)
+            .field("subscription_ids", &self.subscription_ids)
+            .field("properties", &self.properties)
+            .field("payload", &Redacted(&self.payload))
+            .finish()
+    }
+}
+
+impl Publish {
+    #[inline]
+    pub(crate) fn decode(flags: u8, mut reader: Reader, version: Version) -> Result<Self, Fault> {
+        let PublishFlags { dup, qos, retain } = PublishFlags::read(flags)?;
+        let name = reader.text()?;
+        let qos = match qos {
+            QoS::AtMostOnce => PacketQos::AtMostOnce,
+            QoS::AtLeastOnce => PacketQos::AtLeastOnce(reader.packet_id()?),
+            QoS::ExactlyOnce => PacketQos::ExactlyOnce(reader.packet_id()?),
+        };
+        let mut alias = None;
+        let mut subscription_ids = Vec::new();
+        let mut properties = MessageProperties::default();
+        if version.has_properties() {
+            let mut section = PropertyReader::new(&mut reader, Carrier::Packet(PacketType::Publish))?;
+            while let Some(id) = section.next()? {
+                match id {
+                    id::TOPIC_ALIAS => {
+                        alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?)
+                    }
+                    id::SUBSCRIPTION_IDENTIFIER => {
+                        let number = section.variable_byte_integer()?;
+                        subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
+                    }
+                    _ => properties.read(id, &mut section)?,
+                }
+            }
+            properties.user_properties = section.finish();
+        }
+        let topic = match (name.is_empty(), alias) {
+            (true, Some(alias)) => PublishTopic::Alias(alias),
+            (true, None) if version.has_properties() => return Err(Fault::NoTopic),
+            (_, None) => PublishTopic::Name(Topic::parse(name).map_err(Fault::TopicName)?),
+            (false, Some(alias)) => {
+                PublishTopic::Define(Topic::parse(name).map_err(Fault::TopicName)?, alias)
+            }
+        };
+        Ok(Self { dup, qos, retain, topic, subscription_ids, properties, payload: reader.rest() })
+    }
+}
+
+/// What a PUBLISH is written from: a packet, or a delivery with the message that it shares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublishParts<'a> {
+    dup: bool,
+    qos: PacketQos,
+    retain: bool,
+    /// Empty where an alias stands for it.
+    topic: &'a str,
+    alias: Option<TopicAlias>,
+    subscription_ids: &'a [SubscriptionId],
+    message_expiry_secs: Option<u32>,
+    properties: &'a MessageProperties,
+    pub(crate) payload: &'a Bytes,
+}
+
+impl<'a> PublishParts<'a> {
+    pub(crate) fn of_packet(publish: &'a Publish) -> Self {
+        let (topic, alias) = match &publish.topic {
+            PublishTopic::Name(topic) => (topic.as_str(), None),
+            PublishTopic::Define(topic, alias) => (topic.as_str(), Some(*alias)),
+            PublishTopic::Alias(alias) => ("", Some(*alias)),
+        };
+        Self {
+            dup: publish.dup,
+            qos: publish.qos,
+            retain: publish.retain,
+            topic,
+            alias,
+            subscription_ids: &publish.subscription_ids,
+            message_expiry_secs: publish.properties.message_expiry_secs,
+            properties: &publish.properties,
+            payload: &publish.payload,
+        }
+    }
+
+    /// Before 5.0 there are no aliases: the name is always there.
+    pub(crate) fn of_delivery(delivery: &'a Delivery, version: Version) -> Self {
+        use crate::message::OutboundAlias;
+
+        let name = delivery.message.topic.as_str();
+        let (topic, alias) = match delivery.topic_alias {
+            Some(OutboundAlias::Use(alias)) if version.has_properties() => ("", Some(alias)),
+            Some(OutboundAlias::Define(alias) | OutboundAlias::Use(alias)) => (name, Some(alias)),
+            None => (name, None),
+        };
+        Self {
+            dup: delivery.dup,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            topic,
+            alias,
+            subscription_ids: &delivery.subscription_ids,
+            message_expiry_secs: delivery.message_expiry_secs,
+            properties: &delivery.message.properties,
+            payload: &delivery.message.payload,
+        }
+    }
+
+    /// Whether it names its topic in a way that the version has.
+    pub(crate) fn has_topic(&self, version: Version) -> bool {
+        !self.topic.is_empty() || version.has_properties()
+    }
+
+    #[inline]
+    pub(crate) fn flags(&self) -> u8 {
+        PublishFlags { dup: self.dup, qos: self.qos.qos(), retain: self.retain }.bits()
+    }
+
+    /// Writes all but the payload; `properties` is what [`WriteProperties::measure`] has found.
+    #[inline]
+    pub(crate) fn write_header<S: Sink>(&self, properties: Measure, version: Version, sink: &mut S) {
+        sink.field(self.topic.as_bytes());
+        if let Some(packet_id) = self.qos.packet_id() {
+            sink.u16(packet_id.get());
+        }
+        if version.has_properties() {
+            sink.variable_byte_integer(properties.bytes);
+            self.write(sink);
+        }
+    }
+}
+
+impl WriteProperties for PublishParts<'_> {
+    #[inline]
+    fn write<S: Sink>(&self, sink: &mut S) {
+        sink.property_u16(id::TOPIC_ALIAS, self.alias.map(TopicAlias::get));
+        for subscription_id in self.subscription_ids {
+            sink.u8(id::SUBSCRIPTION_IDENTIFIER);
+            sink.variable_byte_integer(subscription_id.get() as usize);
+        }
+        self.properties.write(self.message_expiry_secs, sink);
+    }
 }

@@ -1,0 +1,348 @@
+//! Data representation (1.5): reads the fields of one packet, and writes them.
+//!
+//! Strings are checked here: well-formed UTF-8 without surrogates [MQTT-1.5.4-1] and without U+0000 [MQTT-1.5.4-2].
+//! Control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters such as U+FFFF are accepted: 1.5.4
+//! leaves that open, and fleets in the field send them. A byte order mark stays where it is [MQTT-1.5.4-3].
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+
+use crate::PacketId;
+use crate::error::Fault;
+
+/// The largest value of a variable byte integer (1.5.5).
+pub(crate) const VARIABLE_BYTE_INTEGER_MAX: u32 = 268_435_455;
+
+/// How many bytes a variable byte integer may have (1.5.5).
+const VARIABLE_BYTE_INTEGER_BYTES_MAX: usize = 4;
+
+/// What stands at the front of some bytes, read as a variable byte integer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum VariableByteInteger {
+    /// The bytes end before it does.
+    Incomplete,
+    /// A fifth byte would follow.
+    TooLong,
+    /// The value.
+    Value {
+        value: u32,
+        /// How many bytes it took.
+        bytes: usize,
+        /// Whether it took no more than needed [MQTT-1.5.5-1].
+        is_minimal: bool,
+    },
+}
+
+impl VariableByteInteger {
+    /// Reads one from the front of `bytes`.
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let mut value = 0;
+        for (index, &byte) in bytes.iter().take(VARIABLE_BYTE_INTEGER_BYTES_MAX).enumerate() {
+            value |= u32::from(byte & 0x7F) << (7 * index);
+            if byte & 0x80 == 0 {
+                return Self::Value { value, bytes: index + 1, is_minimal: byte != 0 || index == 0 };
+            }
+        }
+        if bytes.len() < VARIABLE_BYTE_INTEGER_BYTES_MAX { Self::Incomplete } else { Self::TooLong }
+    }
+
+    /// How many bytes `value` takes.
+    #[inline]
+    pub(crate) const fn size(value: usize) -> usize {
+        match value {
+            0..=0x7F => 1,
+            0x80..=0x3FFF => 2,
+            0x4000..=0x1F_FFFF => 3,
+            _ => 4,
+        }
+    }
+}
+
+/// Takes the fields of one packet off its bytes, in order. What it returns are slices of them.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    bytes: Bytes,
+    at: usize,
+    end: usize,
+    /// What a field that runs past `end` means.
+    short: Fault,
+}
+
+impl Reader {
+    /// Reads `bytes` from `at` on.
+    #[inline]
+    pub(crate) fn new(bytes: Bytes, at: usize) -> Self {
+        let end = bytes.len();
+        Self { bytes, at: at.min(end), end, short: Fault::Truncated }
+    }
+
+    /// How many bytes are left.
+    #[inline]
+    pub(crate) fn left(&self) -> usize {
+        self.end - self.at
+    }
+
+    /// Where the next field begins.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was read between two positions.
+    #[inline]
+    pub(crate) fn between(&self, from: usize, to: usize) -> Bytes {
+        self.bytes.slice(from..to)
+    }
+
+    /// Confines reading to the next `bytes`; a field that runs past them is `short`. [`Reader::widen`] undoes it.
+    #[inline]
+    pub(crate) fn narrow(&mut self, bytes: usize, short: Fault) {
+        self.end = self.at + bytes.min(self.left());
+        self.short = short;
+    }
+
+    /// Reads to the end of the packet again.
+    #[inline]
+    pub(crate) fn widen(&mut self) {
+        self.end = self.bytes.len();
+        self.short = Fault::Truncated;
+    }
+
+    /// Passes over the next `count` bytes and says where they begin.
+    #[inline]
+    fn skip(&mut self, count: usize) -> Result<usize, Fault> {
+        if self.left() < count {
+            return Err(self.short);
+        }
+        let from = self.at;
+        self.at += count;
+        Ok(from)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let array = self.bytes.get(self.at..self.end).and_then(<[u8]>::first_chunk::<N>).copied();
+        let array = array.ok_or(self.short)?;
+        self.at += N;
+        Ok(array)
+    }
+
+    /// One byte.
+    #[inline]
+    pub(crate) fn u8(&mut self) -> Result<u8, Fault> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// Two Byte Integer (1.5.2).
+    #[inline]
+    pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// Four Byte Integer (1.5.3).
+    #[inline]
+    pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Variable Byte Integer (1.5.5).
+    #[inline]
+    pub(crate) fn variable_byte_integer(&mut self) -> Result<u32, Fault> {
+        match VariableByteInteger::read(&self.bytes[self.at..self.end]) {
+            VariableByteInteger::Incomplete => Err(self.short),
+            VariableByteInteger::TooLong => Err(Fault::VariableByteIntegerTooLong),
+            VariableByteInteger::Value { is_minimal: false, .. } => Err(Fault::VariableByteIntegerNotMinimal),
+            VariableByteInteger::Value { value, bytes, is_minimal: true } => {
+                self.at += bytes;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Binary Data (1.5.6).
+    #[inline]
+    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
+        let length = usize::from(self.u16()?);
+        let from = self.skip(length)?;
+        Ok(self.bytes.slice(from..from + length))
+    }
+
+    /// UTF-8 Encoded String (1.5.4) in which U+0000 is not yet ruled out: what a topic is parsed from.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<ByteString, Fault> {
+        ByteString::try_from(self.binary()?).map_err(|_| Fault::NotUtf8)
+    }
+
+    /// UTF-8 Encoded String (1.5.4).
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
+        let text = self.text()?;
+        if text.as_bytes().contains(&0) { Err(Fault::Nul) } else { Ok(text) }
+    }
+
+    /// UTF-8 String Pair (1.5.7), checked and passed over.
+    pub(crate) fn skip_string_pair(&mut self) -> Result<(), Fault> {
+        for _ in 0..2 {
+            let length = usize::from(self.u16()?);
+            let from = self.skip(length)?;
+            let text = &self.bytes[from..from + length];
+            if !text.is_ascii() && std::str::from_utf8(text).is_err() {
+                return Err(Fault::NotUtf8);
+            }
+            if text.contains(&0) {
+                return Err(Fault::Nul);
+            }
+        }
+        Ok(())
+    }
+
+    /// Packet Identifier (2.2.1).
+    #[inline]
+    pub(crate) fn packet_id(&mut self) -> Result<PacketId, Fault> {
+        PacketId::new(self.u16()?).ok_or(Fault::PacketIdZero)
+    }
+
+    /// All that is left.
+    #[inline]
+    pub(crate) fn rest(mut self) -> Bytes {
+        self.bytes.advance(self.at);
+        self.bytes
+    }
+
+    /// Nothing may be left.
+    #[inline]
+    pub(crate) fn finish(&self) -> Result<(), Fault> {
+        match self.left() {
+            0 => Ok(()),
+            bytes => Err(Fault::TrailingBytes { bytes }),
+        }
+    }
+}
+
+/// Where fields are written: into a buffer, or nowhere, to learn how long they are.
+pub(crate) trait Sink {
+    /// Bytes as they are.
+    fn bytes(&mut self, bytes: &[u8]);
+
+    /// One byte.
+    fn u8(&mut self, value: u8) {
+        self.bytes(&[value]);
+    }
+
+    /// Two Byte Integer (1.5.2).
+    fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    /// Four Byte Integer (1.5.3).
+    fn u32(&mut self, value: u32) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    /// Variable Byte Integer (1.5.5), in as few bytes as it needs.
+    fn variable_byte_integer(&mut self, value: usize) {
+        let mut rest = value;
+        loop {
+            let low = (rest & 0x7F) as u8;
+            rest >>= 7;
+            if rest == 0 {
+                return self.u8(low);
+            }
+            self.u8(low | 0x80);
+        }
+    }
+
+    /// Binary Data or UTF-8 Encoded String (1.5.4, 1.5.6). [`Measure`] has found before that it is not too long.
+    fn field(&mut self, bytes: &[u8]);
+}
+
+impl Sink for BytesMut {
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.put_slice(bytes);
+    }
+
+    #[inline]
+    fn field(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= usize::from(u16::MAX), "measured before it is written");
+        self.put_u16(bytes.len() as u16);
+        self.put_slice(bytes);
+    }
+}
+
+/// Counts instead of writing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measure {
+    /// How many bytes would be written.
+    pub(crate) bytes: usize,
+    /// The longest field among them.
+    pub(crate) longest_field: usize,
+}
+
+impl Sink for Measure {
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+    }
+
+    #[inline]
+    fn field(&mut self, bytes: &[u8]) {
+        self.bytes += 2 + bytes.len();
+        self.longest_field = self.longest_field.max(bytes.len());
+    }
+}
+
+/// Stands for content that is never printed: only its length is.
+pub(crate) struct Redacted<'a>(pub(crate) &'a [u8]);
+
+impl std::fmt::Debug for Redacted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_byte_integer_has_the_sizes_of_table_1_1() {
+        for (value, bytes) in [
+            (0_usize, 1_usize),
+            (127, 1),
+            (128, 2),
+            (16_383, 2),
+            (16_384, 3),
+            (2_097_151, 3),
+            (2_097_152, 4),
+            (VARIABLE_BYTE_INTEGER_MAX as usize, 4),
+        ] {
+            let mut buffer = BytesMut::new();
+            buffer.variable_byte_integer(value);
+            assert_eq!(buffer.len(), bytes, "{value}");
+            assert_eq!(VariableByteInteger::size(value), bytes, "{value}");
+            let read = VariableByteInteger::Value { value: value as u32, bytes, is_minimal: true };
+            assert_eq!(VariableByteInteger::read(&buffer), read);
+            for cut in 0..bytes {
+                assert_eq!(VariableByteInteger::read(&buffer[..cut]), VariableByteInteger::Incomplete);
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_byte_integer_has_no_fifth_byte() {
+        assert_eq!(VariableByteInteger::read(&[0x80; 4]), VariableByteInteger::TooLong);
+        assert_eq!(VariableByteInteger::read(&[0xFF; 9]), VariableByteInteger::TooLong);
+    }
+
+    #[test]
+    fn a_longer_form_of_a_small_value_is_known_as_such() {
+        for bytes in [&[0x80, 0x00][..], &[0xFF, 0x00], &[0xFF, 0x80, 0x00]] {
+            let VariableByteInteger::Value { is_minimal, .. } = VariableByteInteger::read(bytes) else {
+                panic!("{bytes:?} is complete");
+            };
+            assert!(!is_minimal, "{bytes:?}");
+        }
+    }
+}
