@@ -164,16 +164,14 @@ impl Encoder {
         self.encode_publish(PublishParts::of_delivery(delivery, self.version), out)
     }
 
+    /// Whether the peer takes the PUBLISH of one delivery: whether [`Self::encode_delivery`] will.
+    pub fn fits(&self, delivery: &Delivery) -> bool {
+        self.measure_publish(&PublishParts::of_delivery(delivery, self.version)).is_ok()
+    }
+
     fn encode_publish(&self, publish: PublishParts<'_>, out: &mut OutBuffer) -> Result<(), EncodeError> {
-        if !publish.has_topic(self.version) {
-            return Err(EncodeError::NotInVersion { packet: PacketType::Publish, version: self.version });
-        }
-        let properties = if self.version.has_properties() { publish.measure() } else { Measure::default() };
-        let mut header = Measure { bytes: 0, longest_field: properties.longest_field };
-        publish.write_header(properties, self.version, &mut header);
-        check_fields(header)?;
+        let (properties, header) = self.measure_publish(&publish)?;
         let remaining_length = header.bytes + publish.payload.len();
-        self.check_size(remaining_length)?;
 
         let is_large = publish.payload.len() >= LARGE_PAYLOAD_BYTES;
         let gathered = if is_large { header.bytes } else { remaining_length };
@@ -185,6 +183,20 @@ impl Encoder {
             out.tail.put_slice(publish.payload);
         }
         Ok(())
+    }
+
+    /// The properties, and the header with them, of a PUBLISH that the peer takes.
+    #[inline]
+    fn measure_publish(&self, publish: &PublishParts<'_>) -> Result<(Measure, Measure), EncodeError> {
+        if !publish.has_topic(self.version) {
+            return Err(EncodeError::NotInVersion { packet: PacketType::Publish, version: self.version });
+        }
+        let properties = if self.version.has_properties() { publish.measure() } else { Measure::default() };
+        let mut header = Measure { bytes: 0, longest_field: properties.longest_field };
+        publish.write_header(properties, self.version, &mut header);
+        check_fields(header)?;
+        self.check_size(header.bytes + publish.payload.len())?;
+        Ok((properties, header))
     }
 
     fn encode_ack(
