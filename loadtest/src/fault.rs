@@ -39,14 +39,14 @@ impl fmt::Display for Subject {
 pub enum Fault {
     /// Sent, perhaps acknowledged, and never received.
     #[error(
-        "lost: {subject}, sent {:.3} s into the replay, {}, never received",
+        "lost: {subject}, sent {:.3} s into the run, {}, never received",
         sent_at.as_secs_f64(),
         if *acknowledged { "acknowledged" } else { "not acknowledged" }
     )]
     Lost {
         /// Which message.
         subject: Subject,
-        /// When it was sent, since the start of the replay.
+        /// When it was sent, since the start of the run.
         sent_at: Duration,
         /// Whether the broker has taken it over. If so, the loss is the broker's.
         acknowledged: bool,
@@ -119,6 +119,11 @@ impl Faults {
         if self.kept.len() < FAULTS_KEPT_MAX {
             self.kept.push(fault);
         }
+    }
+
+    /// All of these, after what is here.
+    pub fn extend(&mut self, faults: impl IntoIterator<Item = Fault>) {
+        faults.into_iter().for_each(|fault| self.add(fault));
     }
 
     /// All of `later`, after what is here.

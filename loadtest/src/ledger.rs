@@ -9,7 +9,7 @@
 //! that memory is bounded by what is under way. Each device sends on one flow, so the messages of one topic come in
 //! the order of their sequence numbers [MQTT-4.6.0-6]; QoS 1 may bring one twice (4.3.2), which is counted and no fault.
 //!
-//! Not here: clocks, sockets, tasks. Times are durations since the start of the replay.
+//! Not here: clocks, sockets, tasks. Times are durations since the start of the run.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -70,9 +70,9 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Came in at the subscriber, each counted once.
     pub received: u64,
-    /// Sent and not received. Known when the ledger is closed.
+    /// Sent and not received. Known at the end.
     pub lost: u64,
-    /// Sent and not answered. Known when the ledger is closed.
+    /// Sent and not answered. Known at the end.
     pub unacknowledged: u64,
     /// Answered by a PUBACK that refuses, or not sent for a reason of our own.
     pub refused: u64,
@@ -86,7 +86,7 @@ pub struct Tally {
     pub unexpected: u64,
 }
 
-/// What a closed ledger tells.
+/// What a ledger tells at the end.
 #[derive(Debug)]
 pub struct Balance {
     /// The counts, complete.
@@ -197,15 +197,17 @@ impl Ledger {
         self.latency.percentiles()
     }
 
-    /// Nothing comes any more: what is not received is lost, what is not acknowledged stays so.
-    pub fn close(mut self) -> Balance {
+    /// The account of a run whose last message has come: what is not received is lost, what is not acknowledged stays so.
+    pub fn balance(&self) -> Balance {
+        let mut tally = self.tally;
+        let mut faults = self.faults.clone();
         for account in &self.accounts {
             for (offset, entry) in account.open.iter().enumerate().filter(|(_, entry)| !entry.is_settled()) {
                 let sequence = Sequence(account.first_open.0 + offset as u64);
                 let subject = subject(&self.truth, account.name.clone(), sequence, entry.reading);
-                self.tally.unacknowledged += u64::from(!entry.acknowledged);
-                self.tally.lost += u64::from(!entry.received);
-                self.faults.add(match entry.received {
+                tally.unacknowledged += u64::from(!entry.acknowledged);
+                tally.lost += u64::from(!entry.received);
+                faults.add(match entry.received {
                     true => Fault::Unacknowledged { subject },
                     false => {
                         Fault::Lost { subject, sent_at: entry.sent_at, acknowledged: entry.acknowledged }
@@ -213,7 +215,7 @@ impl Ledger {
                 });
             }
         }
-        Balance { tally: self.tally, faults: self.faults, latency: self.latency.percentiles() }
+        Balance { tally, faults, latency: self.latency.percentiles() }
     }
 
     fn first_received(&mut self, device: DeviceIndex, payload: &Payload<'_>, entry: Entry, at: Duration) {

@@ -10,3 +10,4 @@ pub mod percentiles;
 pub mod progress;
 pub mod readings;
 pub mod report;
+pub mod schedule;

@@ -32,6 +32,12 @@ impl Durations {
         self.0.saturating_record(micros(duration).max(1));
     }
 
+    /// All of `others` too.
+    pub fn append(&mut self, others: &Self) {
+        // Both have the same bounds, so that there is nothing that does not fit.
+        self.0.add(&others.0).unwrap_or(());
+    }
+
     /// `None` if there is none.
     pub fn percentiles(&self) -> Option<Percentiles> {
         let at = |quantile| Micros(self.0.value_at_quantile(quantile));

@@ -19,6 +19,8 @@ pub struct Report {
     pub replay: Duration,
     /// How connecting went, the subscriber's included.
     pub handshakes: Handshakes,
+    /// How often a lost connection was made again. No fault by itself: sessions outlive connections.
+    pub reconnects: u64,
     /// What became of the messages.
     pub messages: Tally,
     /// From a message's hand-over to the device's connection until the subscriber had it.
@@ -68,6 +70,7 @@ impl fmt::Display for Report {
         figure(f, "reordered", messages.reordered, "")?;
         figure(f, "duplicated", messages.duplicated, "")?;
         for (name, count) in [
+            ("reconnects", self.reconnects),
             ("unacknowledged", messages.unacknowledged),
             ("refused", messages.refused),
             ("unexpected", messages.unexpected),
@@ -110,12 +113,13 @@ impl Report {
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let faults: Vec<String> = self.faults.kept().iter().map(ToString::to_string).collect();
-        let mut report = serializer.serialize_struct("Report", 10)?;
+        let mut report = serializer.serialize_struct("Report", 11)?;
         report.serialize_field("passed", &self.passed())?;
         report.serialize_field("devices", &self.devices)?;
         report.serialize_field("replay_seconds", &self.replay.as_secs_f64())?;
         report.serialize_field("sent_per_second", &self.sent_per_second())?;
         report.serialize_field("handshakes", &self.handshakes)?;
+        report.serialize_field("reconnects", &self.reconnects)?;
         report.serialize_field("messages", &self.messages)?;
         report.serialize_field("latency_micros", &self.latency)?;
         report.serialize_field("behind_schedule_micros", &self.behind_schedule)?;
@@ -171,6 +175,7 @@ mod tests {
             devices: 300,
             replay: Duration::from_secs(10),
             handshakes: Handshakes { count: 301, failed: 0, time: percentiles(4_560) },
+            reconnects: 0,
             messages: Tally { sent: 30_000, acknowledged: 30_000, received: 30_000, ..Tally::default() },
             latency: percentiles(412),
             behind_schedule: percentiles(1_030),

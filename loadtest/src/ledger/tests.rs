@@ -60,7 +60,7 @@ impl Scene {
     }
 
     fn close(self) -> (Tally, Vec<String>) {
-        let balance = self.ledger.close();
+        let balance = self.ledger.balance();
         let faults = balance.faults.kept().iter().map(Fault::to_string).collect();
         (balance.tally, faults)
     }
@@ -104,8 +104,8 @@ fn a_message_that_never_comes_in_is_lost_and_named() {
     assert_eq!(
         faults,
         [
-            "lost: EWR message 1 (dewp of EWR at 2013-01-01T06:00:00Z), sent 0.000 s into the replay, acknowledged, never received",
-            "lost: EWR message 3 (wind_dir of EWR at 2013-01-01T06:00:00Z), sent 0.000 s into the replay, not acknowledged, never received",
+            "lost: EWR message 1 (dewp of EWR at 2013-01-01T06:00:00Z), sent 0.000 s into the run, acknowledged, never received",
+            "lost: EWR message 3 (wind_dir of EWR at 2013-01-01T06:00:00Z), sent 0.000 s into the run, not acknowledged, never received",
         ]
     );
 }
@@ -263,6 +263,6 @@ fn latency_runs_from_sent_to_first_received() {
     scene.ledger.sent(FIRST, reading, millis(100));
     scene.receive(0, millis(107));
     scene.receive(0, millis(900));
-    let latency = scene.ledger.close().latency.unwrap();
+    let latency = scene.ledger.balance().latency.unwrap();
     assert!(latency.max.0.abs_diff(7_000) < 10, "{latency:?}");
 }
