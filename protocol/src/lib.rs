@@ -11,6 +11,7 @@
 //! | 4.3 quality of service | [`qos`] |
 //! | 4.7, 4.8.2 topics, filters, shared filters | [`topic`] |
 //! | 4.13 errors | [`error`] |
+//! | MQTT over QUIC: names and numbers | [`quic`], [`flow`] |
 //!
 //! Not here: any state beyond a half-read packet, any opinion on sessions, any I/O.
 
@@ -25,6 +26,7 @@ pub mod message;
 pub mod packet;
 pub mod properties;
 pub mod qos;
+pub mod quic;
 pub mod reason;
 pub mod topic;
 pub mod version;
