@@ -4,6 +4,7 @@
 
 pub mod device;
 pub mod fault;
+pub mod fleet;
 pub mod ledger;
 pub mod payload;
 pub mod percentiles;
