@@ -7,11 +7,15 @@
 //! - `~ packet`: the bytes are this packet; there is a shorter or otherwise ordered form, which is what we write
 //! - `! statement, reason`: the bytes are refused, the error names the statement, and this is the reason code
 
+#![allow(clippy::unwrap_used, reason = "in a test file every function belongs to a test")]
+
+mod hex;
 mod text;
 
 use bytes::BytesMut;
+use hex::parse_bytes;
 use rivulet_protocol::{DecodeError, Decoder, Encoder, OutBuffer, Packet, Version};
-use text::{describe, parse_bytes};
+use text::describe;
 
 /// More than any vector needs.
 const MAXIMUM_PACKET_BYTES: usize = 1_000;

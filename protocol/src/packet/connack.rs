@@ -91,7 +91,8 @@ impl ConnAck {
         if flags > 1 {
             return Err(Fault::ConnectAcknowledgeFlags { flags });
         }
-        let session_present = flags == 1;
+        // In 3.1 the byte is reserved.
+        let session_present = flags == 1 && version != Version::V3_1;
         // A server that does not speak 5.0 answers with the two bytes of 3.1.1 and closes ([MQTT-3.1.2-2] of 3.1.1).
         let has_properties = version.has_properties() && reader.left() > 1;
         let reason = if has_properties {
