@@ -29,6 +29,9 @@ pub enum CloseCause {
         /// The period in force, in seconds.
         keep_alive_secs: u16,
     },
+    /// What the client has shown to be let in ran out: a token, or a certificate.
+    #[error("credentials expired")]
+    CredentialsExpired,
     /// CONNECT did not come in time.
     #[error("no CONNECT within {seconds} s")]
     ConnectTimeout {
@@ -47,6 +50,61 @@ pub enum CloseCause {
     /// The store could not take what was to be acknowledged.
     #[error("store: {0}")]
     Store(StoreFault),
+    /// A limit of ours.
+    #[error("{0}")]
+    Overload(Overload),
+}
+
+impl CloseCause {
+    /// What a DISCONNECT to a 5.0 client says (3.14.2.1). `None`: it is not sent one.
+    pub const fn disconnect_reason(&self) -> Option<ReasonCode> {
+        match self {
+            Self::Client(_) | Self::Refused(_) | Self::ConnectTimeout { .. } | Self::Network(_) => None,
+            Self::Malformed(error) => Some(error.reason()),
+            Self::Violation(violation) => Some(violation.reason()),
+            Self::TakenOver => Some(ReasonCode::SessionTakenOver),
+            Self::KeepAlive { .. } => Some(ReasonCode::KeepAliveTimeout),
+            Self::CredentialsExpired => Some(ReasonCode::NotAuthorized),
+            Self::Operator(reason) => Some(*reason),
+            Self::Drain => Some(ReasonCode::ServerShuttingDown),
+            Self::Store(StoreFault::Full) => Some(ReasonCode::QuotaExceeded),
+            Self::Store(StoreFault::Failing) => Some(ReasonCode::ImplementationSpecificError),
+            Self::Overload(overload) => Some(overload.reason()),
+        }
+    }
+}
+
+/// A limit of ours that a connection ran into. Each is a field of [`crate::Limits`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Overload {
+    /// `connections_max`.
+    #[error("more than {max} connections")]
+    Connections {
+        /// The limit.
+        max: u32,
+    },
+    /// `early_packets_max`.
+    #[error("more than {max} packets before the authentication was over")]
+    EarlyPackets {
+        /// The limit.
+        max: u32,
+    },
+    /// `queue_messages_max` or `queue_bytes_max`, with [`crate::limits::OnFullQueue::Disconnect`].
+    #[error("queue of {messages} messages is full")]
+    Queue {
+        /// How many were waiting.
+        messages: usize,
+    },
+}
+
+impl Overload {
+    /// What the client is told.
+    pub const fn reason(&self) -> ReasonCode {
+        match self {
+            Self::Connections { .. } => ReasonCode::ServerBusy,
+            Self::EarlyPackets { .. } | Self::Queue { .. } => ReasonCode::QuotaExceeded,
+        }
+    }
 }
 
 /// How a connection was lost below MQTT. The transport words it.

@@ -15,13 +15,24 @@
 pub mod access;
 pub mod broker;
 pub mod cause;
+mod connection;
+mod delivery;
 pub mod durable;
 pub mod event;
 pub mod input;
 pub mod key;
 pub mod limits;
+mod lookup;
+mod outbox;
 pub mod output;
+mod publication;
+mod refusal;
+mod restore;
 pub mod router;
+mod session;
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test that waits for one packet panics at all others")]
+mod testing;
 pub mod time;
 pub mod timer;
 pub mod violation;
@@ -32,7 +43,7 @@ pub use cause::CloseCause;
 pub use durable::{Commit, Record, Snapshot};
 pub use event::Event;
 pub use input::Input;
-pub use key::{ConnectionKey, FlowKey, ListenerKey, SessionKey};
+pub use key::{ConnectionKey, FlowKey, ListenerKey, MessageKey, Position, SessionKey};
 pub use limits::Limits;
 pub use output::Output;
 pub use router::{Retained, Router};

@@ -1,0 +1,87 @@
+//! From what a store has kept to a broker that goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::durable::{Progress, Snapshot, StoredDelivery, StoredMessage, StoredSession};
+use crate::session::Session;
+use crate::session::expiry::Expiry;
+use crate::session::inflight::Stage;
+use crate::session::queue::Waiting;
+use crate::{FlowKey, Instant, MessageKey, Now, Position, SessionKey, WallTime};
+
+impl Broker {
+    /// Takes over a snapshot. Only a step knows the time, and with it what is left of expiries and delays.
+    pub(crate) fn restore(&mut self, now: Now, snapshot: Snapshot) {
+        for key in snapshot.retained.values() {
+            if let Some(stored) = snapshot.messages.get(key) {
+                self.retained.set(&stored.message, stored.expires);
+            }
+        }
+        for (key, stored) in snapshot.sessions {
+            self.last_session = self.last_session.max(key);
+            self.restore_session(now, key, stored, &snapshot.messages);
+        }
+    }
+
+    fn restore_session(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        stored: StoredSession,
+        messages: &BTreeMap<MessageKey, StoredMessage>,
+    ) {
+        let mut session = Session::new(stored.client_id.clone(), Expiry::from_secs(stored.expiry_secs));
+        session.will = stored.will;
+        for (flow, id) in stored.incoming {
+            session.incoming.restore(flow, id);
+        }
+        for (position, delivery) in stored.deliveries {
+            session.resume_positions(position);
+            restore_delivery(now, &mut session, position, delivery, messages);
+        }
+        session.inflight.begin_resend();
+        self.clients.insert(stored.client_id, key);
+        self.sessions.insert(key, session);
+        for ((filter, _), terms) in stored.subscriptions {
+            self.router.subscribe(key, &filter, terms);
+        }
+        self.gather_flows(key);
+        // Who was connected when the broker stopped is away from here on.
+        let away = stored.away_since.map_or(Duration::ZERO, |since| now.wall - since);
+        self.begin_absence(now, key, away);
+    }
+}
+
+fn restore_delivery(
+    now: Now,
+    session: &mut Session,
+    position: Position,
+    delivery: StoredDelivery,
+    messages: &BTreeMap<MessageKey, StoredMessage>,
+) {
+    let StoredDelivery { message, terms, progress } = delivery;
+    if let Progress::Released(id) = progress {
+        return session.inflight.restore(id, position, Stage::Released);
+    }
+    let Some(stored) = messages.get(&message) else { return };
+    let waiting = Waiting {
+        position,
+        message: stored.message.clone(),
+        qos: terms.qos,
+        retain: terms.retain,
+        subscription_ids: terms.subscription_ids,
+        expires: stored.expires.map(|expires| to_instant(now, expires)),
+    };
+    match progress {
+        Progress::Waiting => session.queue.push(FlowKey::CONTROL, waiting),
+        Progress::Sent(id) => session.inflight.restore(id, position, Stage::Sent(waiting)),
+        Progress::Released(_) => {}
+    }
+}
+
+/// A point in the world's time on the clock of timers; what is past is due.
+fn to_instant(now: Now, wall: WallTime) -> Instant {
+    now.instant + (wall - now.wall)
+}
