@@ -15,8 +15,9 @@ use std::time::{Duration, SystemTime};
 use rivulet_certs::{Authority, CertsError, TlsVersions, client_config};
 use rivulet_client::{ConnectError, Options, OptionsError, ReasonCode, RequestError, State, TopicError, Url};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::clock::Clock;
 use crate::device::{Device, FLEET_FILTER};
 use crate::fault::{Fault, Faults};
 use crate::ledger::Ledger;
@@ -101,9 +102,10 @@ impl Fleet<'_> {
     /// See [`FleetError`]. A device that cannot connect is no error but a fault in the report.
     pub async fn run(&self, mut tell: impl FnMut(&Progress)) -> Result<Report, FleetError> {
         let devices = Device::fleet(&self.readings, self.devices);
-        let ledger = SharedLedger::new(Ledger::new(self.truth.clone(), &devices));
+        let ledger = Arc::new(Mutex::new(Ledger::new(self.truth.clone(), &devices)));
+        let ledger = SharedLedger { ledger, clock: Clock::start() };
         let subscriber = Subscriber::connect(self, ledger.clone()).await?;
-        let mut crew = self.connect(&devices, &mut tell).await?;
+        let mut crew = self.connect(&devices, ledger.clock, &mut tell).await?;
         crew.handshake_times.record(subscriber.handshake());
         let failed = crew.faults.count();
 
@@ -136,9 +138,10 @@ impl Fleet<'_> {
     async fn connect(
         &self,
         devices: &[Device],
+        clock: Clock,
         tell: &mut impl FnMut(&Progress),
     ) -> Result<Crew, FleetError> {
-        let mut connecting = Connecting::new(self, devices);
+        let mut connecting = Connecting::new(self, devices, clock);
         let mut crew = Crew::default();
         let mut ticks = interval(PROGRESS_INTERVAL);
         loop {
@@ -173,7 +176,7 @@ impl Fleet<'_> {
             messages_per_second: self.messages_per_second,
             replay: self.replay,
         };
-        let began = ledger.elapsed();
+        let began = ledger.clock.elapsed();
         let mut sending = JoinSet::new();
         for publisher in &crew.publishers {
             let readings = devices[publisher.device().0].replay(self.readings.clone());
@@ -206,7 +209,7 @@ impl Fleet<'_> {
     }
 
     fn progress(&self, ledger: &SharedLedger, began: Duration) -> Progress {
-        let elapsed = ledger.elapsed().saturating_sub(began);
+        let elapsed = ledger.clock.elapsed().saturating_sub(began);
         ledger.with(|ledger| {
             if elapsed > self.replay {
                 return Progress::Settling { open: ledger.open() };
@@ -267,24 +270,10 @@ impl Crew {
 #[derive(Clone, Debug)]
 struct SharedLedger {
     ledger: Arc<Mutex<Ledger>>,
-    start: Instant,
+    clock: Clock,
 }
 
 impl SharedLedger {
-    fn new(ledger: Ledger) -> Self {
-        Self { ledger: Arc::new(Mutex::new(ledger)), start: Instant::now() }
-    }
-
-    /// Since the start of the run.
-    fn elapsed(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    /// When the run is so old.
-    fn at(&self, elapsed: Duration) -> Instant {
-        self.start + elapsed
-    }
-
     fn with<T>(&self, entry: impl FnOnce(&mut Ledger) -> T) -> T {
         // Poisoned: another writer has panicked, and its task tells. The counts are still counts.
         entry(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))

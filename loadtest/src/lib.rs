@@ -2,6 +2,7 @@
 //!
 //! Not here: any knowledge of how the broker works inside. This crate sees what a device and a subscriber see.
 
+pub mod clock;
 pub mod device;
 pub mod fault;
 pub mod fleet;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use rivulet_client::{Acknowledgement, Client, Endpoint, Options, QoS, message};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::{Fleet, FleetError, SharedLedger, end, reconnects};
+use crate::clock::Clock;
 use crate::device::{Device, DeviceIndex, DeviceName};
 use crate::payload::{Payload, Sequence};
 use crate::percentiles::Durations;
@@ -59,16 +60,18 @@ pub(super) enum Connected {
 pub(super) struct Connecting<'a> {
     fleet: &'a Fleet<'a>,
     waiting: Enumerate<Iter<'a, Device>>,
+    clock: Clock,
     endpoint: Endpoint,
     under_way: JoinSet<Connected>,
 }
 
 impl<'a> Connecting<'a> {
     /// Nothing is done before [`Connecting::next`].
-    pub(super) fn new(fleet: &'a Fleet<'a>, devices: &'a [Device]) -> Self {
+    pub(super) fn new(fleet: &'a Fleet<'a>, devices: &'a [Device], clock: Clock) -> Self {
         Self {
             fleet,
             waiting: devices.iter().enumerate(),
+            clock,
             endpoint: Endpoint::new(),
             under_way: JoinSet::new(),
         }
@@ -83,7 +86,7 @@ impl<'a> Connecting<'a> {
                 self.endpoint = Endpoint::new();
             }
             let options = self.fleet.options(device.name().as_str())?.endpoint(self.endpoint.clone());
-            self.under_way.spawn(connect(options, DeviceIndex(index), device.name().clone()));
+            self.under_way.spawn(connect(options, DeviceIndex(index), device.name().clone(), self.clock));
         }
         match self.under_way.join_next().await {
             None => Ok(Connected::All),
@@ -93,12 +96,12 @@ impl<'a> Connecting<'a> {
     }
 }
 
-async fn connect(options: Options, device: DeviceIndex, name: DeviceName) -> Connected {
-    let begin = Instant::now();
+async fn connect(options: Options, device: DeviceIndex, name: DeviceName, clock: Clock) -> Connected {
+    let began = clock.elapsed();
     match Client::connect(options).await {
         // What comes to a device is of no interest, so its messages are dropped.
         Ok((client, _)) => {
-            Connected::Yes { publisher: Publisher { client, device, name }, took: begin.elapsed() }
+            Connected::Yes { publisher: Publisher { client, device, name }, took: clock.elapsed() - began }
         }
         Err(error) => Connected::No { device: name, why: error.to_string() },
     }
@@ -149,8 +152,8 @@ impl Publisher {
     ) -> Durations {
         let mut behind_schedule = Durations::default();
         for (due, id) in plan {
-            sleep_until(ledger.at(due)).await;
-            let sent_at = ledger.elapsed();
+            sleep_until(ledger.clock.at(due)).await;
+            let sent_at = ledger.clock.elapsed();
             behind_schedule.record(sent_at.saturating_sub(due));
             let sequence = ledger.with(|ledger| ledger.sent(self.device, id, sent_at));
             match self.publish(sequence, id, readings).await {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rivulet_client::{Client, Messages, QoS, ReasonCode, subscription};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::{Fleet, FleetError, SharedLedger, end, reconnects};
 use crate::device::FLEET_FILTER;
@@ -27,9 +26,9 @@ impl Subscriber {
     /// Connects and subscribes to all that the fleet publishes, at QoS 1.
     pub(super) async fn connect(fleet: &Fleet<'_>, ledger: SharedLedger) -> Result<Self, FleetError> {
         let options = fleet.options(SUBSCRIBER)?;
-        let begin = Instant::now();
+        let began = ledger.clock.elapsed();
         let (client, messages) = Client::connect(options).await?;
-        let handshake = begin.elapsed();
+        let handshake = ledger.clock.elapsed() - began;
         let collecting = tokio::spawn(collect(messages, ledger));
         let granted = client.subscribe([subscription(FLEET_FILTER, QoS::AtLeastOnce)?]).await?;
         if granted != [ReasonCode::GrantedQoS1] {
@@ -65,7 +64,7 @@ impl Subscriber {
 async fn collect(mut messages: Messages, ledger: SharedLedger) {
     let mut received = Vec::with_capacity(ENTRIES_MAX);
     while messages.recv_many(&mut received, ENTRIES_MAX).await > 0 {
-        let at = ledger.elapsed();
+        let at = ledger.clock.elapsed();
         ledger.with(|ledger| {
             for received in received.drain(..) {
                 ledger.received(received.message.topic.as_str(), &received.message.payload, at);

@@ -1,3 +1,5 @@
+//! Fates of messages, one by one.
+
 use super::*;
 use crate::readings::JANUARY_2013;
 
