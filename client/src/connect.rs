@@ -26,8 +26,6 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 pub(crate) struct Connector {
     options: Options,
     quic: Option<QuicTarget>,
-    #[cfg(test)]
-    pub(crate) links: Option<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<Link>>>,
 }
 
 /// A connection that the server has accepted.
@@ -57,12 +55,7 @@ impl Connector {
         } else {
             *properties = ConnectProperties::default();
         }
-        Ok(Self {
-            options,
-            quic,
-            #[cfg(test)]
-            links: None,
-        })
+        Ok(Self { options, quic })
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -110,10 +103,6 @@ impl Connector {
     /// The first transport that answers. The next address starts when one fails, or does not answer soon: a name may
     /// stand for addresses that nobody listens on, and UDP does not tell.
     async fn race(&self, addresses: Vec<SocketAddr>) -> Result<Link, ConnectError> {
-        #[cfg(test)]
-        if let Some(links) = &self.links {
-            return links.lock().await.recv().await.ok_or_else(|| self.no_transport(&["none left".into()]));
-        }
         let mut waiting = addresses.into_iter();
         let mut attempts = JoinSet::new();
         let mut problems = Vec::new();

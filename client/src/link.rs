@@ -44,13 +44,6 @@ impl Link {
         Ok(Self { reader: Box::new(reader), writer: Box::new(writer), closer: Closer::Stream })
     }
 
-    /// MQTT over a byte stream in memory.
-    #[cfg(test)]
-    pub(crate) fn memory(stream: tokio::io::DuplexStream) -> Self {
-        let (reader, writer) = tokio::io::split(stream);
-        Self { reader: Box::new(reader), writer: Box::new(writer), closer: Closer::Stream }
-    }
-
     /// Says that no more comes, waits until the peer says so too, and closes. What was written has then arrived: a
     /// QUIC connection that is closed at once would drop it.
     pub(crate) async fn close(mut self) {

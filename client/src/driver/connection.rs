@@ -180,7 +180,7 @@ impl Connection {
             }
         }
         if self.undelivered.is_some() {
-            self.keep_alive.deaf(now);
+            self.keep_alive.heard(now);
         }
         match self.keep_alive.poll(now) {
             Due::Nothing => {}

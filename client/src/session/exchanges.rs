@@ -330,3 +330,10 @@ fn report_lost_subscriptions(reasons: &[ReasonCode]) {
         tracing::warn!(%reason, "server lost the session and refused a subscription that it had granted");
     }
 }
+
+#[cfg(test)]
+impl Exchanges {
+    pub(super) fn set_last_id(&mut self, id: PacketId) {
+        self.last_id = Some(id);
+    }
+}
