@@ -62,15 +62,13 @@ fn sent(session: &mut Session) -> Vec<(&'static str, u16, bool)> {
     std::iter::from_fn(|| session.poll_send())
         .map(|Sending { packet, .. }| {
             let name = packet.packet_type().name();
-            match &packet {
-                Packet::Publish(publish) => {
-                    (name, publish.qos.packet_id().map_or(0, PacketId::get), publish.dup)
-                }
-                Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
-                    (name, ack.packet_id.get(), false)
-                }
-                other => (name, sending_id(other).map_or(0, PacketId::get), false),
+            if let Packet::Publish(publish) = &packet {
+                return (name, publish.qos.packet_id().map_or(0, PacketId::get), publish.dup);
             }
+            if let Packet::PubRec(ack) | Packet::PubComp(ack) = &packet {
+                return (name, ack.packet_id.get(), false);
+            }
+            (name, sending_id(&packet).map_or(0, PacketId::get), false)
         })
         .collect()
 }
@@ -265,10 +263,8 @@ fn a_release_of_what_is_not_known_is_answered_so_that_the_server_can_finish() {
     let reason = |version| {
         let mut session = session_with(&options().version(version), ConnAckProperties::default());
         heard(&mut session, Packet::PubRel(ok(9)));
-        match session.poll_send().unwrap().packet {
-            Packet::PubComp(ack) => ack.reason,
-            other => panic!("{other:?}"),
-        }
+        let Packet::PubComp(ack) = session.poll_send().unwrap().packet else { panic!("no PUBCOMP") };
+        ack.reason
     };
     assert_eq!(reason(Version::V5), ReasonCode::PacketIdentifierNotFound);
     assert_eq!(reason(Version::V3_1_1), ReasonCode::Success);
