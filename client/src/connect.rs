@@ -71,7 +71,11 @@ impl Connector {
     pub(crate) async fn connect(&self, clean_start: bool) -> Result<Accepted, ConnectError> {
         let deadline = Instant::now() + self.options.connect_timeout;
         let addresses = self.within(deadline, "the host's address", self.resolve()).await?;
-        let link = self.within(deadline, "the server's transport to answer", self.race(addresses)).await?;
+        let answer = match self.options.url.transport() {
+            Transport::Quic => "an answer from this UDP port (is anybody listening there?)",
+            Transport::Tcp => "an answer from this TCP port",
+        };
+        let link = self.within(deadline, answer, self.race(addresses)).await?;
         let connect = Connect { clean_start, ..self.options.connect.clone() };
         self.within(deadline, "CONNACK", self.handshake(link, connect)).await
     }
