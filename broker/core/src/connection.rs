@@ -77,6 +77,8 @@ pub(crate) struct Open {
     pub(crate) inbound_aliases: InboundAliases,
     pub(crate) outbound_aliases: OutboundAliases,
     pub(crate) send_quota: SendQuota,
+    /// What CONNACK told: how many QoS 1 and 2 messages the client may have unacknowledged.
+    receive_maximum: u16,
     /// What CONNECT asked for; DISCONNECT may change it under conditions (3.14.2.2.2).
     expiry_at_connect: Expiry,
 }
@@ -102,6 +104,11 @@ impl Peer {
         }
     }
 
+    /// A client whose CONNECT could not be read.
+    fn unknown(version: Version) -> Self {
+        Self { version, maximum_packet_bytes: None, wants_problem_information: false }
+    }
+
     fn encoder(self) -> rivulet_protocol::Encoder {
         let bytes = self.maximum_packet_bytes.and_then(|bytes| usize::try_from(bytes).ok());
         rivulet_protocol::Encoder::new(self.version, bytes.unwrap_or(usize::MAX))
@@ -109,7 +116,7 @@ impl Peer {
 
     /// Whether the client takes a PUBLISH of this size [MQTT-3.1.2-24].
     pub(crate) fn takes(self, delivery: &Delivery) -> bool {
-        self.encoder().fits(delivery)
+        !self.is_limited() || self.encoder().fits(delivery)
     }
 
     /// Whether there is a size that the client does not take.

@@ -9,10 +9,11 @@
 
 use rivulet_protocol::message::OutboundAlias;
 use rivulet_protocol::packet::Ack;
-use rivulet_protocol::{Delivery, Packet, PacketQos, QoS};
+use rivulet_protocol::{Delivery, Packet, PacketId, PacketQos, QoS};
 
 use crate::broker::Broker;
 use crate::connection::Open;
+use crate::connection::flows::Flow;
 use crate::durable::{DeliveryTerms, Record};
 use crate::event::DropReason;
 use crate::key::Via;
@@ -79,8 +80,8 @@ impl Broker {
         // Lanes in turn, so that no flow waits for the messages of another.
         let mut is_blocked = false;
         while spent < turn && !is_blocked {
-            self.replay(now, key);
-            is_blocked = true;
+            is_blocked = !self.replay(now, key);
+            spent += u32::from(!is_blocked);
             let mut lane = Some(FlowKey::CONTROL);
             while let Some(flow) = lane
                 && spent < turn
@@ -102,27 +103,30 @@ impl Broker {
             return Attempt::Blocked;
         };
         let via = Via::control(connection);
-        let Some(flow) = found.flows.get_mut(via.flow).filter(|flow| flow.has_room()) else {
+        if !found.flows.get(via.flow).is_some_and(Flow::has_room) {
             return Attempt::Blocked;
-        };
+        }
         let Some((id, exchange)) = session.inflight.next_resend() else { return Attempt::Blocked };
         match &exchange.stage {
-            Stage::Released => {
-                flow.spend_on_delivery();
-                self.outbox.send(via, Packet::PubRel(Ack::success(id)));
-            }
+            Stage::Released => self.outbox.send(via, Packet::PubRel(Ack::success(id))),
             Stage::Sent(waiting) => {
                 let Some(open) = found.open_mut().filter(|open| open.send_quota.has_room()) else {
                     return Attempt::Blocked;
                 };
+                let delivery = Delivery { dup: true, ..delivery_of(now, waiting, Some(id)) };
+                if !open.peer.takes(&delivery) {
+                    // The client came back with a lower maximum.
+                    let Some(exchange) = session.inflight.remove(id) else { return Attempt::Blocked };
+                    self.forget_delivery(key, exchange.position, QoS::AtLeastOnce, DropReason::TooLarge);
+                    return Attempt::Done;
+                }
                 open.send_quota.take();
                 exchange.is_counted = true;
-                let delivery = Delivery { dup: true, ..delivery_of(now, waiting, Some(id)) };
-                if let Some(flow) = found.flows.get_mut(via.flow) {
-                    flow.spend_on_delivery();
-                }
                 self.outbox.deliver(via, delivery);
             }
+        }
+        if let Some(flow) = found.flows.get_mut(via.flow) {
+            flow.spend_on_delivery();
         }
         session.inflight.on_resent();
         Attempt::Done
@@ -151,7 +155,7 @@ impl Broker {
         };
         let drop_reason = undeliverable(now, open, &waiting, alias);
         if let Some(reason) = drop_reason {
-            self.forget_waiting(key, &waiting, reason);
+            self.forget_delivery(key, waiting.position, waiting.qos, reason);
             return Attempt::Done;
         }
         let delivery = match waiting.qos {
@@ -187,13 +191,14 @@ impl Broker {
         Attempt::Done
     }
 
-    /// Puts the next retained messages for a new subscription into the queue, when it has been emptied that far.
-    fn replay(&mut self, now: Now, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
+    /// Puts the next retained messages for a new subscription into the queue, once that is empty. Whether it looked
+    /// for any.
+    fn replay(&mut self, now: Now, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
         if !session.queue.is_empty() {
-            return;
+            return false;
         }
-        let Some(replay) = session.replays.front_mut() else { return };
+        let Some(replay) = session.replays.front_mut() else { return false };
         let room = REPLAY_PAGE_MESSAGES.min(self.limits.queue_messages_max as usize);
         let page = self.retained.page(&replay.filter, replay.after.as_ref(), room);
         replay.after = page.last().map(|kept| kept.message.topic.clone());
@@ -220,6 +225,7 @@ impl Broker {
                 Waiting { position, message, qos, retain: true, subscription_ids, expires },
             );
         }
+        true
     }
 }
 
@@ -236,17 +242,18 @@ fn undeliverable(
     if !open.permissions.may_receive(&waiting.message.topic) {
         return Some(DropReason::NotPermitted);
     }
-    if open.peer.is_limited() {
-        let id = (waiting.qos != QoS::AtMostOnce).then_some(rivulet_protocol::PacketId::MIN);
-        let delivery = Delivery { topic_alias: alias, ..delivery_of(now, waiting, id) };
-        // [MQTT-3.1.2-25]: as if it had been sent.
-        return (!open.peer.takes(&delivery)).then_some(DropReason::TooLarge);
+    if !open.peer.is_limited() {
+        return None;
     }
-    None
+    // Any identifier will do: all have the same size.
+    let id = (waiting.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
+    let delivery = Delivery { topic_alias: alias, ..delivery_of(now, waiting, id) };
+    // [MQTT-3.1.2-25]: as if it had been sent.
+    (!open.peer.takes(&delivery)).then_some(DropReason::TooLarge)
 }
 
 /// The packet of one message for one session.
-fn delivery_of(now: Now, waiting: &Waiting, id: Option<rivulet_protocol::PacketId>) -> Delivery {
+fn delivery_of(now: Now, waiting: &Waiting, id: Option<PacketId>) -> Delivery {
     let qos = match (waiting.qos, id) {
         (QoS::AtLeastOnce, Some(id)) => PacketQos::AtLeastOnce(id),
         (QoS::ExactlyOnce, Some(id)) => PacketQos::ExactlyOnce(id),
@@ -262,3 +269,6 @@ fn delivery_of(now: Now, waiting: &Waiting, id: Option<rivulet_protocol::PacketI
         topic_alias: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,18 +11,19 @@
 //!
 //! Not here: what is worth a record (the sessions decide), how it is written (the store).
 
+mod missed;
 mod record;
 mod snapshot;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rivulet_protocol::{Message, Packet};
+use rivulet_protocol::{Message, Packet, Topic};
 
 pub use self::record::{DeliveryTerms, Record};
-pub use self::snapshot::{Progress, Snapshot, StoredDelivery, StoredMessage, StoredSession};
+pub use self::snapshot::{Snapshot, StoredDelivery, StoredMessage, StoredSession};
 use crate::output::Outgoing;
-use crate::{ConnectionKey, FlowKey, MessageKey, Output, WallTime};
+use crate::{ConnectionKey, FlowKey, MessageKey, Output, SessionKey, WallTime};
 
 /// The number of one write. They count up from 1.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -51,6 +52,19 @@ pub(crate) struct Durable {
     /// Who waits for which commit, in the order of the commits.
     waits: VecDeque<(Commit, ConnectionKey)>,
     last_message: MessageKey,
+    /// What commits that are not safe are about, in their order.
+    unsafe_subjects: VecDeque<(Commit, Subjects)>,
+    /// Topics whose retained message the batch of this step changes.
+    topics: Vec<Topic>,
+    /// What the store did not take, and has to be told again.
+    missed: Subjects,
+}
+
+/// What records are about.
+#[derive(Debug, Default)]
+struct Subjects {
+    sessions: BTreeSet<SessionKey>,
+    topics: BTreeSet<Topic>,
 }
 
 /// The outputs of one connection that wait, in their order.
@@ -73,6 +87,15 @@ impl Durable {
     /// Adds a record to the batch of this step.
     pub(crate) fn write(&mut self, record: Record) {
         self.batch.push(record);
+    }
+
+    /// Adds to the batch of this step that a topic has another retained message, or none.
+    pub(crate) fn write_retained(&mut self, topic: &Topic, message: Option<MessageKey>) {
+        self.topics.push(topic.detach());
+        self.write(match message {
+            Some(message) => Record::RetainedSet { message },
+            None => Record::RetainedCleared { topic: topic.detach() },
+        });
     }
 
     /// Adds a message to the batch of this step, for records of the same step to refer to.
@@ -118,6 +141,9 @@ impl Durable {
         let step = outputs.split_off(first);
         if !self.batch.is_empty() {
             self.last.0 += 1;
+            let sessions = self.batch.iter().filter_map(Record::session).collect();
+            let topics = self.topics.drain(..).collect();
+            self.unsafe_subjects.push_back((self.last, Subjects { sessions, topics }));
             outputs.push_back(Output::Persist { commit: self.last, batch: std::mem::take(&mut self.batch) });
             for connection in std::mem::take(&mut self.concerned) {
                 self.wait(connection, self.last);
@@ -134,6 +160,7 @@ impl Durable {
     /// All commits up to this one are safe: hands over what waited for them.
     pub(crate) fn confirm(&mut self, through: Commit, outputs: &mut VecDeque<Output>) {
         self.safe = self.safe.max(through);
+        while self.unsafe_subjects.pop_front_if(|(commit, _)| *commit <= through).is_some() {}
         while let Some((_, connection)) = self.waits.pop_front_if(|(commit, _)| *commit <= through) {
             let Some(held) = self.held.get_mut(&connection) else { continue };
             held.release(through, outputs);
@@ -145,6 +172,11 @@ impl Durable {
 
     /// The commits from this one on failed: hands over what waited for them, for the caller to refuse, by connection.
     pub(crate) fn fail(&mut self, from: Commit) -> Vec<(ConnectionKey, Vec<Output>)> {
+        let first = self.unsafe_subjects.partition_point(|(commit, _)| *commit < from);
+        for (_, subjects) in self.unsafe_subjects.split_off(first) {
+            self.missed.sessions.extend(subjects.sessions);
+            self.missed.topics.extend(subjects.topics);
+        }
         let mut failed: Vec<ConnectionKey> = Vec::new();
         self.waits.retain(|(commit, connection)| {
             let is_failed = *commit >= from;
@@ -290,3 +322,6 @@ fn flow_of(output: &Output) -> Option<FlowKey> {
         | Output::Event(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::limits::OnFullQueue;
 use crate::router::{Load, Recipient};
 use crate::session::Session;
 use crate::session::queue::{Waiting, bytes_of};
-use crate::{Event, Instant, Limits, MessageKey, Now, SessionKey, WallTime};
+use crate::{Event, Instant, Limits, MessageKey, Now, Position, SessionKey, WallTime};
 
 /// Who publishes a message.
 #[derive(Clone, Copy, Debug)]
@@ -112,12 +112,12 @@ impl Broker {
         let is_over = publication.expires_wall.is_some_and(|expires| expires <= now.wall);
         if publication.message.payload.is_empty() || is_over {
             if self.retained.clear(topic).is_some() {
-                self.durable.write(Record::RetainedCleared { topic: topic.detach() });
+                self.durable.write_retained(topic, None);
             }
         } else if self.can_retain(&publication.message) {
             self.retained.set(&publication.message, publication.expires_wall);
             let message = publication.stored(&mut self.durable);
-            self.durable.write(Record::RetainedSet { message });
+            self.durable.write_retained(&publication.message.topic, Some(message));
         }
     }
 
@@ -160,6 +160,10 @@ impl Broker {
         if qos == QoS::AtMostOnce {
             return false;
         }
+        if bytes_of(&publication.message) > self.limits.queue_bytes_max {
+            // It would not fit into an empty queue: nothing has to give way for it.
+            return false;
+        }
         match self.limits.on_full_queue {
             OnFullQueue::DropNewest => false,
             OnFullQueue::DropOldest => {
@@ -168,7 +172,7 @@ impl Broker {
                         return true;
                     }
                     let Some(oldest) = session.queue.pop_oldest() else { return false };
-                    self.forget_waiting(key, &oldest, DropReason::QueueFull);
+                    self.forget_delivery(key, oldest.position, oldest.qos, DropReason::QueueFull);
                 }
                 false
             }
@@ -185,11 +189,17 @@ impl Broker {
         }
     }
 
-    /// A message that waited is dropped.
-    pub(crate) fn forget_waiting(&mut self, key: SessionKey, waiting: &Waiting, reason: DropReason) {
+    /// A message that was taken is dropped.
+    pub(crate) fn forget_delivery(
+        &mut self,
+        key: SessionKey,
+        position: Position,
+        qos: QoS,
+        reason: DropReason,
+    ) {
         let is_stored = self.sessions.get(key).is_some_and(|session| session.is_stored);
-        if is_stored && waiting.qos != QoS::AtMostOnce {
-            self.durable.write(Record::MessageDone { session: key, position: waiting.position });
+        if is_stored && qos != QoS::AtMostOnce {
+            self.durable.write(Record::MessageDone { session: key, position });
         }
         self.drop_message(key, reason);
     }

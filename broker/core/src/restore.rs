@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::broker::Broker;
-use crate::durable::{Progress, Snapshot, StoredDelivery, StoredMessage, StoredSession};
+use crate::durable::{Snapshot, StoredDelivery, StoredMessage, StoredSession};
 use crate::session::Session;
 use crate::session::expiry::Expiry;
 use crate::session::inflight::Stage;
@@ -41,6 +41,10 @@ impl Broker {
             session.resume_positions(position);
             restore_delivery(now, &mut session, position, delivery, messages);
         }
+        for (position, id) in stored.released {
+            session.resume_positions(position);
+            session.inflight.restore(id, position, Stage::Released);
+        }
         session.inflight.begin_resend();
         self.clients.insert(stored.client_id, key);
         self.sessions.insert(key, session);
@@ -61,10 +65,7 @@ fn restore_delivery(
     delivery: StoredDelivery,
     messages: &BTreeMap<MessageKey, StoredMessage>,
 ) {
-    let StoredDelivery { message, terms, progress } = delivery;
-    if let Progress::Released(id) = progress {
-        return session.inflight.restore(id, position, Stage::Released);
-    }
+    let StoredDelivery { message, terms, packet_id } = delivery;
     let Some(stored) = messages.get(&message) else { return };
     let waiting = Waiting {
         position,
@@ -74,10 +75,9 @@ fn restore_delivery(
         subscription_ids: terms.subscription_ids,
         expires: stored.expires.map(|expires| to_instant(now, expires)),
     };
-    match progress {
-        Progress::Waiting => session.queue.push(FlowKey::CONTROL, waiting),
-        Progress::Sent(id) => session.inflight.restore(id, position, Stage::Sent(waiting)),
-        Progress::Released(_) => {}
+    match packet_id {
+        None => session.queue.push(FlowKey::CONTROL, waiting),
+        Some(id) => session.inflight.restore(id, position, Stage::Sent(waiting)),
     }
 }
 
@@ -85,3 +85,6 @@ fn restore_delivery(
 fn to_instant(now: Now, wall: WallTime) -> Instant {
     now.instant + (wall - now.wall)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ impl Broker {
         exchange.stage = Stage::Released;
         if self.sessions.get(key).is_some_and(|session| session.is_stored) {
             // After PUBREL the client may forget the identifier: we must not send the message under it again.
-            self.durable.write(Record::MessageReleased { session: key, position });
+            self.durable.write(Record::MessageReleased { session: key, position, packet_id: ack.packet_id });
             self.durable.hold(via.connection);
         }
         self.answer(via, Packet::PubRel(Ack::success(ack.packet_id)));
@@ -106,3 +106,6 @@ impl Broker {
 fn wrong(packet: PacketType, ack: &Ack) -> Violation {
     Violation::WrongAcknowledgement { packet, packet_id: ack.packet_id }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rivulet_protocol::packet::{Disconnect, DisconnectProperties};
-use rivulet_protocol::{DecodeError, Packet, ReasonCode};
+use rivulet_protocol::{DecodeError, Packet, PacketType, ReasonCode};
 
 use super::{Connection, Open, Stage};
 use crate::broker::Broker;
@@ -36,10 +36,13 @@ impl Broker {
 
     /// Bytes came that are no packet (4.13). On a data flow that flow alone is broken off.
     pub(crate) fn on_packet_rejected(&mut self, now: Now, via: Via, error: DecodeError) {
-        if via.flow == FlowKey::CONTROL {
+        let is_open = self.connections.get(via.connection).is_some_and(Connection::is_open);
+        if via.flow != FlowKey::CONTROL {
+            self.reset_flow(via, CloseCause::Malformed(error));
+        } else if is_open {
             self.close(now, via.connection, CloseCause::Malformed(error));
         } else {
-            self.reset_flow(via, CloseCause::Malformed(error));
+            self.reject_handshake(now, via.connection, error);
         }
     }
 
@@ -66,7 +69,6 @@ impl Broker {
         let Some(connection) = self.connections.remove(key) else { return };
         let cause = CloseCause::Network(loss);
         self.leave(now, key, &connection, &cause);
-        self.durable.forget(key);
         self.outbox.event(Event::Closed { connection: key, client_id: connection.client_id(), cause });
     }
 
@@ -134,7 +136,13 @@ fn farewell(open: &Open, cause: &CloseCause) -> Option<Packet> {
         return None;
     }
     let reason = cause.disconnect_reason()?;
+    // A second CONNECT can be faulty in ways that only a CONNACK could name.
+    let is_allowed = reason.is_allowed_in(PacketType::Disconnect);
+    let reason = if is_allowed { reason } else { ReasonCode::ProtocolError };
     let reason_string = open.peer.takes_reason_strings().then(|| cause.to_string().into());
     let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };
     Some(Packet::Disconnect(Box::new(Disconnect { reason, properties })))
 }
+
+#[cfg(test)]
+mod tests;

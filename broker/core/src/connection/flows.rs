@@ -195,3 +195,6 @@ impl Broker {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rivulet_protocol::packet::{ConnAck, ConnAckProperties, Connect};
-use rivulet_protocol::{ClientId, Packet, ReasonCode, Version};
+use rivulet_protocol::{ClientId, DecodeError, Packet, PacketType, ReasonCode, Version};
 
 use super::aliases::{InboundAliases, OutboundAliases};
 use super::keep_alive::KeepAlive;
@@ -79,12 +79,41 @@ impl Broker {
     }
 
     /// CONNACK with a reason, and the end [MQTT-3.2.2-7].
-    pub(crate) fn refuse(&mut self, now: Now, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
-        self.outbox.push(Output::Negotiated { connection: key, encoder: peer.encoder() });
-        let properties = ConnAckProperties::default();
-        let connack = ConnAck { session_present: false, reason, properties };
-        self.outbox.send(Via::control(key), Packet::ConnAck(Box::new(connack)));
+    fn refuse(&mut self, now: Now, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
+        self.send_refusal(key, peer, reason);
         self.close(now, key, CloseCause::Refused(reason));
+    }
+
+    /// The CONNACK of a client that is not let in, if its version has one for this reason
+    /// ([MQTT-3.2.2-6] of 3.1.1).
+    fn send_refusal(&mut self, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
+        let is_known = if peer.version.has_properties() {
+            reason.is_allowed_in(PacketType::ConnAck)
+        } else {
+            reason.connect_return_code().is_some()
+        };
+        if is_known {
+            self.outbox.push(Output::Negotiated { connection: key, encoder: peer.encoder() });
+            let properties = ConnAckProperties::default();
+            let connack = ConnAck { session_present: false, reason, properties };
+            self.outbox.send(Via::control(key), Packet::ConnAck(Box::new(connack)));
+        }
+    }
+
+    /// Bytes came that are no packet, before CONNACK. A faulty CONNECT gets a CONNACK that says so (4.13.1); what is
+    /// no CONNECT gets nothing.
+    pub(crate) fn reject_handshake(&mut self, now: Now, key: ConnectionKey, error: DecodeError) {
+        let peer = match self.connections.get(key).map(|connection| &connection.stage) {
+            Some(Stage::Authenticating(authenticating)) => Some(Peer::of(&authenticating.connect)),
+            Some(Stage::AwaitConnect) if error.packet == Some(PacketType::Connect) => {
+                Some(Peer::unknown(error.version.unwrap_or(Version::V3_1_1)))
+            }
+            Some(Stage::AwaitConnect | Stage::Open(_)) | None => None,
+        };
+        if let Some(peer) = peer {
+            self.send_refusal(key, peer, error.reason());
+        }
+        self.close(now, key, CloseCause::Malformed(error));
     }
 
     /// Lets a client in: its session is found or made, and its former connection ends.
@@ -122,6 +151,7 @@ impl Broker {
             keep_alive,
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(alias_maximum.min(self.limits.outbound_topic_alias_max)),
+            receive_maximum: self.limits.receive_maximum,
             send_quota: SendQuota::new(receive_maximum.min(self.limits.inflight_max)),
             expiry_at_connect: expiry,
         };
@@ -298,3 +328,6 @@ fn granted_keep_alive(connect: &Connect, limits: &Limits) -> u16 {
     let is_too_long = connect.keep_alive_secs == 0 || connect.keep_alive_secs > max;
     if max > 0 && is_too_long && connect.version.has_properties() { max } else { connect.keep_alive_secs }
 }
+
+#[cfg(test)]
+mod tests;

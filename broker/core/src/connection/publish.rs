@@ -118,9 +118,9 @@ impl Broker {
         if !open.peer.version.has_properties() {
             return Ok(());
         }
+        let max = open.receive_maximum;
         let counted = self.sessions.get(session).map_or(0, |session| session.incoming.counted());
         let unacknowledged = counted + self.durable.answers_held(connection) + 1;
-        let max = self.limits.receive_maximum;
         if unacknowledged > usize::from(max) {
             return Err(Violation::ReceiveMaximum { unacknowledged, max });
         }

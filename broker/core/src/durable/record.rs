@@ -13,7 +13,7 @@ use crate::{FlowKey, MessageKey, Position, SessionKey, WallTime};
 /// A record that names a session, a message or a delivery that is not there changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A session began.
+    /// A session began. In place of one with the same key, if the store has one.
     SessionStarted {
         /// Its key, never used before.
         session: SessionKey,
@@ -83,12 +83,14 @@ pub enum Record {
         /// Its identifier until the last acknowledgement.
         packet_id: PacketId,
     },
-    /// The client has a QoS 2 message; PUBCOMP alone is missing.
+    /// The client has a QoS 2 message; PUBCOMP alone is missing. The message itself is not needed any more.
     MessageReleased {
         /// Of this session.
         session: SessionKey,
         /// Which.
         position: Position,
+        /// Its identifier until PUBCOMP.
+        packet_id: PacketId,
     },
     /// A delivery was acknowledged in full, or dropped.
     MessageDone {
@@ -137,6 +139,28 @@ pub enum Record {
         /// Which.
         topic: Topic,
     },
+}
+
+impl Record {
+    /// The session that it changes.
+    pub fn session(&self) -> Option<SessionKey> {
+        match self {
+            Self::SessionStarted { session, .. }
+            | Self::SessionChanged { session, .. }
+            | Self::SessionEnded { session }
+            | Self::Subscribed { session, .. }
+            | Self::Unsubscribed { session, .. }
+            | Self::MessageQueued { session, .. }
+            | Self::MessageSent { session, .. }
+            | Self::MessageReleased { session, .. }
+            | Self::MessageDone { session, .. }
+            | Self::PacketIdReceived { session, .. }
+            | Self::PacketIdReleased { session, .. }
+            | Self::WillSet { session, .. }
+            | Self::WillCleared { session } => Some(*session),
+            Self::MessageStored { .. } | Self::RetainedSet { .. } | Self::RetainedCleared { .. } => None,
+        }
+    }
 }
 
 /// How one message is to be delivered to one session.

@@ -34,6 +34,8 @@ pub struct StoredSession {
     pub subscriptions: BTreeMap<(TopicFilter, FlowKey), Subscribed>,
     /// What it has to be sent, or was sent and has not acknowledged, in order.
     pub deliveries: BTreeMap<Position, StoredDelivery>,
+    /// QoS 2 deliveries that its client has, and that PUBCOMP alone is missing of.
+    pub released: BTreeMap<Position, PacketId>,
     /// QoS 2 identifiers that the client has not released, by flow.
     pub incoming: BTreeSet<(FlowKey, PacketId)>,
     /// What it wants published if it does not come back.
@@ -58,19 +60,8 @@ pub struct StoredDelivery {
     pub message: MessageKey,
     /// How.
     pub terms: DeliveryTerms,
-    /// How far it has come.
-    pub progress: Progress,
-}
-
-/// How far a delivery has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Progress {
-    /// Not sent.
-    Waiting,
-    /// Sent under this identifier.
-    Sent(PacketId),
-    /// The client has it (PUBREC); PUBCOMP is missing.
-    Released(PacketId),
+    /// Under which identifier it was sent. `None`: it was not.
+    pub packet_id: Option<PacketId>,
 }
 
 impl Snapshot {
@@ -78,6 +69,7 @@ impl Snapshot {
     pub fn apply(&mut self, record: Record) {
         match record {
             Record::SessionStarted { session, client_id, expiry_secs } => {
+                self.end(session);
                 self.sessions.insert(session, StoredSession::new(client_id, expiry_secs));
             }
             Record::SessionChanged { session, expiry_secs, away_since } => self.change(session, |stored| {
@@ -97,10 +89,17 @@ impl Snapshot {
             Record::MessageQueued { session, position, message, terms } => {
                 self.queue(session, position, message, terms);
             }
-            Record::MessageSent { session, position, packet_id } => {
-                self.progress(session, position, |_| Progress::Sent(packet_id));
+            Record::MessageSent { session, position, packet_id } => self.change(session, |stored| {
+                if let Some(delivery) = stored.deliveries.get_mut(&position) {
+                    delivery.packet_id = Some(packet_id);
+                }
+            }),
+            Record::MessageReleased { session, position, packet_id } => {
+                self.finish(session, position);
+                self.change(session, |stored| {
+                    stored.released.insert(position, packet_id);
+                });
             }
-            Record::MessageReleased { session, position } => self.release(session, position),
             Record::MessageDone { session, position } => self.finish(session, position),
             Record::PacketIdReceived { session, flow, packet_id } => self.change(session, |stored| {
                 stored.incoming.insert((flow, packet_id));
@@ -123,7 +122,6 @@ impl Snapshot {
     pub fn check(&self) {
         let mut references: BTreeMap<MessageKey, usize> = BTreeMap::new();
         let queued = self.sessions.values().flat_map(|session| session.deliveries.values());
-        let queued = queued.filter(|delivery| !matches!(delivery.progress, Progress::Released(_)));
         for message in queued.map(|delivery| &delivery.message).chain(self.retained.values()) {
             *references.entry(*message).or_default() += 1;
         }
@@ -143,7 +141,7 @@ impl Snapshot {
     fn end(&mut self, session: SessionKey) {
         let Some(stored) = self.sessions.remove(&session) else { return };
         for delivery in stored.deliveries.into_values() {
-            self.unrefer_delivery(&delivery);
+            self.unrefer(delivery.message);
         }
     }
 
@@ -153,35 +151,17 @@ impl Snapshot {
             return;
         };
         queued.references += 1;
-        let delivery = StoredDelivery { message, terms, progress: Progress::Waiting };
+        let delivery = StoredDelivery { message, terms, packet_id: None };
         if let Some(former) = stored.deliveries.insert(position, delivery) {
-            self.unrefer_delivery(&former);
+            self.unrefer(former.message);
         }
-    }
-
-    fn progress(&mut self, session: SessionKey, position: Position, next: impl FnOnce(Progress) -> Progress) {
-        let Some(stored) = self.sessions.get_mut(&session) else { return };
-        if let Some(delivery) = stored.deliveries.get_mut(&position) {
-            delivery.progress = next(delivery.progress);
-        }
-    }
-
-    /// From PUBREC on the message itself is not needed (4.3.3).
-    fn release(&mut self, session: SessionKey, position: Position) {
-        let Some(stored) = self.sessions.get_mut(&session) else { return };
-        let Some(delivery) = stored.deliveries.get_mut(&position) else { return };
-        match delivery.progress {
-            Progress::Sent(packet_id) => delivery.progress = Progress::Released(packet_id),
-            Progress::Waiting | Progress::Released(_) => return,
-        }
-        let message = delivery.message;
-        self.unrefer(message);
     }
 
     fn finish(&mut self, session: SessionKey, position: Position) {
         let Some(stored) = self.sessions.get_mut(&session) else { return };
+        stored.released.remove(&position);
         if let Some(delivery) = stored.deliveries.remove(&position) {
-            self.unrefer_delivery(&delivery);
+            self.unrefer(delivery.message);
         }
     }
 
@@ -191,13 +171,6 @@ impl Snapshot {
         let topic = stored.message.topic.clone();
         if let Some(former) = self.retained.insert(topic, message) {
             self.unrefer(former);
-        }
-    }
-
-    fn unrefer_delivery(&mut self, delivery: &StoredDelivery) {
-        match delivery.progress {
-            Progress::Waiting | Progress::Sent(_) => self.unrefer(delivery.message),
-            Progress::Released(_) => {}
         }
     }
 
@@ -218,6 +191,7 @@ impl StoredSession {
             away_since: None,
             subscriptions: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            released: BTreeMap::new(),
             incoming: BTreeSet::new(),
             will: None,
         }
@@ -288,11 +262,12 @@ mod tests {
         let packet_id = PacketId::MIN;
         let mut snapshot = built(vec![started(SESSION), stored(MESSAGE), queued(SESSION, 1)]);
         snapshot.apply(Record::MessageSent { session: SESSION, position: Position(1), packet_id });
-        snapshot.apply(Record::MessageReleased { session: SESSION, position: Position(1) });
+        snapshot.apply(Record::MessageReleased { session: SESSION, position: Position(1), packet_id });
         snapshot.check();
         assert!(snapshot.messages.is_empty());
-        let progress = snapshot.sessions[&SESSION].deliveries[&Position(1)].progress;
-        assert_eq!(progress, Progress::Released(packet_id));
+        assert_eq!(snapshot.sessions[&SESSION].released[&Position(1)], packet_id);
+        snapshot.apply(Record::MessageDone { session: SESSION, position: Position(1) });
+        assert!(snapshot.sessions[&SESSION].released.is_empty());
     }
 
     #[test]
@@ -311,7 +286,11 @@ mod tests {
     fn a_record_without_its_subject_changes_nothing() {
         let mut records = vec![queued(SESSION, 1), Record::RetainedSet { message: MESSAGE }];
         records.push(Record::MessageDone { session: SESSION, position: Position(1) });
-        records.push(Record::MessageReleased { session: SESSION, position: Position(1) });
+        records.push(Record::MessageReleased {
+            session: SESSION,
+            position: Position(1),
+            packet_id: PacketId::MIN,
+        });
         assert_eq!(built(records), Snapshot::default());
     }
 }

@@ -107,6 +107,11 @@ impl Incoming {
         }
     }
 
+    /// All identifiers, by the flow that they were noted on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FlowKey, PacketId)> {
+        self.received.keys().copied().chain(self.unbound.iter().map(|(id, flow)| (*flow, *id)))
+    }
+
     /// Panics if the count is wrong.
     pub(crate) fn check(&self) {
         let counted = self.received.values().filter(|received| **received == Received::Counted).count();

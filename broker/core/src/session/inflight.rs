@@ -122,6 +122,11 @@ impl Inflight {
         self.exchanges.values().map(|exchange| exchange.position)
     }
 
+    /// All exchanges by identifier.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PacketId, &Exchange)> {
+        self.exchanges.iter().map(|(id, exchange)| (*id, exchange))
+    }
+
     /// Panics if the order of the resend names an exchange that is not there or is out of order.
     pub(crate) fn check(&self) {
         let resend: Vec<_> =

@@ -172,7 +172,7 @@ impl Queue {
         self.iter().map(|waiting| waiting.position)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Waiting> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.control.iter().chain(self.data.values().flatten())
     }
 

@@ -63,3 +63,6 @@ impl Broker {
         self.outbox.event(Event::WillPublished { client_id, recipients });
     }
 }
+
+#[cfg(test)]
+mod tests;
