@@ -1,0 +1,154 @@
+//! `[limits]` and `[quic]`: every bound, with default and range.
+
+use std::time::Duration;
+
+use rivulet_core::Limits;
+use rivulet_core::limits::OnFullQueue;
+use rivulet_core::router::ShareStrategy;
+
+use super::schema::Section;
+use super::value::parse_duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The core keeps a part of the credit for answers; below this nothing would be left for messages.
+const FLOW_CREDIT_MIN: u32 = 32;
+
+/// The word for a session expiry without bound.
+const NEVER: &str = "never";
+
+/// The bounds around the core: connections, their beginning, and their buffers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LinkLimits {
+    /// QUIC handshakes in progress at one time. Default 256. At half: the address must be proven by a Retry first; at the
+    /// edge: refused.
+    pub handshakes: u32,
+    /// How long a handshake may take. Default 10 s. At the edge: closed.
+    pub handshake_timeout: Duration,
+    /// How long a peer may take no byte of what waits for it. Default 30 s. At the edge: the connection is lost.
+    pub write_timeout: Duration,
+    /// Packets of one flow between the core and the socket. Default 256. At the edge: messages wait in the session's
+    /// queue.
+    pub flow_credit: u32,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self {
+            handshakes: 256,
+            handshake_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            flow_credit: 256,
+        }
+    }
+}
+
+/// What QUIC does between packets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QuicConfig {
+    /// A connection on which nothing at all arrives for so long is lost; the client may ask for less. Default 5 min.
+    /// Fixed at the handshake, so it is generous: MQTT's keep alive is what finds a silent client.
+    pub idle_timeout: Duration,
+    /// How often the broker asks whether the peer's transport is there. Default 20 s: less than the 30 s after which
+    /// many QUIC stacks give up by themselves.
+    pub keep_alive: Duration,
+}
+
+impl Default for QuicConfig {
+    fn default() -> Self {
+        Self { idle_timeout: Duration::from_secs(300), keep_alive: Duration::from_secs(20) }
+    }
+}
+
+/// Reads `[limits]`.
+pub(super) fn read(mut section: Section<'_>) -> (Limits, LinkLimits) {
+    let core = read_core(&mut section);
+    let default = LinkLimits::default();
+    let link = LinkLimits {
+        handshakes: section.number("handshakes", 1..=100_000, default.handshakes),
+        handshake_timeout: section.duration("handshake_timeout", SECOND..=HOUR, default.handshake_timeout),
+        write_timeout: section.duration("write_timeout", SECOND..=HOUR, default.write_timeout),
+        flow_credit: section.number("flow_credit", FLOW_CREDIT_MIN..=65_535, default.flow_credit),
+    };
+    section.finish();
+    (core, link)
+}
+
+/// Reads `[quic]`.
+pub(super) fn read_quic(mut section: Section<'_>) -> QuicConfig {
+    let default = QuicConfig::default();
+    let quic = QuicConfig {
+        idle_timeout: section.duration("idle_timeout", SECOND..=HOUR, default.idle_timeout),
+        keep_alive: section.duration("keep_alive", SECOND..=HOUR, default.keep_alive),
+    };
+    if quic.keep_alive >= quic.idle_timeout {
+        section.fault("keep_alive", "must be shorter than quic.idle_timeout");
+    }
+    section.finish();
+    quic
+}
+
+fn read_core(section: &mut Section<'_>) -> Limits {
+    let mut limits = Limits::default();
+    limits.connections_max = section.number("connections", 1..=1_000_000, limits.connections_max);
+    limits.connect_timeout = section.duration("connect_timeout", SECOND..=HOUR, limits.connect_timeout);
+    limits.allow_v3_1 = section.boolean("allow_v3_1", limits.allow_v3_1);
+    let packet = section.size("maximum_packet", 1_024..=268_435_460, u64::from(limits.maximum_packet_bytes));
+    limits.maximum_packet_bytes = u32::try_from(packet).unwrap_or(limits.maximum_packet_bytes);
+    limits.receive_maximum = section.number("receive_maximum", 1..=65_535, limits.receive_maximum);
+    limits.inflight_max = section.number("inflight", 1..=65_535, limits.inflight_max);
+    limits.topic_alias_maximum =
+        section.number("topic_alias_maximum", 0..=65_535, limits.topic_alias_maximum);
+    limits.outbound_topic_alias_max =
+        section.number("outbound_topic_aliases", 0..=65_535, limits.outbound_topic_alias_max);
+    let keep_alive = Duration::from_secs(u64::from(limits.keep_alive_max_secs));
+    let keep_alive =
+        section.duration("keep_alive_max", Duration::ZERO..=seconds(u32::from(u16::MAX)), keep_alive);
+    limits.keep_alive_max_secs = u16::try_from(keep_alive.as_secs()).unwrap_or(limits.keep_alive_max_secs);
+    read_sessions(section, &mut limits);
+    limits.queue_messages_max = section.number("queue_messages", 1..=1_000_000, limits.queue_messages_max);
+    limits.queue_bytes_max = section.size("queue_bytes", 1_024..=1 << 40, limits.queue_bytes_max);
+    let choices = [
+        ("drop_oldest", OnFullQueue::DropOldest),
+        ("drop_newest", OnFullQueue::DropNewest),
+        ("disconnect", OnFullQueue::Disconnect),
+    ];
+    limits.on_full_queue = section.choice("on_full_queue", &choices).unwrap_or(limits.on_full_queue);
+    limits.retained_messages_max =
+        section.number("retained_messages", 0..=100_000_000, limits.retained_messages_max);
+    limits.retained_bytes_max = section.size("retained_bytes", 0..=1 << 40, limits.retained_bytes_max);
+    limits.check_payload_format = section.boolean("check_payload_format", limits.check_payload_format);
+    limits.response_topic_prefix = section.text("response_topic_prefix").map(str::to_owned);
+    if limits.queue_bytes_max < u64::from(limits.maximum_packet_bytes) {
+        section.fault("queue_bytes", "must be at least limits.maximum_packet");
+    }
+    limits
+}
+
+fn read_sessions(section: &mut Section<'_>, limits: &mut Limits) {
+    limits.sessions_max = section.number("sessions", 1..=100_000_000, limits.sessions_max);
+    limits.session_expiry_max_secs = expiry(section, "session_expiry_max", limits.session_expiry_max_secs);
+    limits.session_expiry_v3_secs = expiry(section, "session_expiry_v3", limits.session_expiry_v3_secs);
+    limits.subscriptions_max = section.number("subscriptions", 1..=10_000_000, limits.subscriptions_max);
+    limits.topic_levels_max = section.number("topic_levels", 1..=65_536, limits.topic_levels_max);
+    let choices = [
+        ("round_robin", ShareStrategy::RoundRobin),
+        ("least_inflight", ShareStrategy::LeastInflight),
+        ("sticky", ShareStrategy::Sticky),
+    ];
+    limits.share_strategy = section.choice("share_strategy", &choices).unwrap_or(limits.share_strategy);
+}
+
+/// Seconds up to what four bytes hold, whose largest value means without end.
+fn expiry(section: &mut Section<'_>, key: &'static str, default: u32) -> u32 {
+    let parse = |text: &str| match text {
+        NEVER => Some(u32::MAX),
+        text => parse_duration(text).and_then(|duration| u32::try_from(duration.as_secs()).ok()),
+    };
+    section.parsed(key, "a duration such as \"7d\", or \"never\"", parse).unwrap_or(default)
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count))
+}

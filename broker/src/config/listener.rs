@@ -1,0 +1,159 @@
+//! `[[listener]]`: where clients come in, and what they must show.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::schema::Section;
+use crate::transport::TransportKind;
+
+/// The ALPN names that may be offered.
+const ALPN_KNOWN: [(&str, Alpn); 1] = [("mqtt", Alpn::Mqtt)];
+
+/// One place where clients come in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListenerConfig {
+    /// By which transport.
+    pub transport: TransportKind,
+    /// Where. Port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether a client without a certificate is let in.
+    pub allow_anonymous: bool,
+    /// Certificates, for transports that have them.
+    pub tls: Option<TlsConfig>,
+}
+
+/// The certificates of one listener.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsConfig {
+    /// Who the broker is; `None`: the certificate that it makes in its data directory.
+    pub server: Option<ServerFiles>,
+    /// Whose signature makes a client's certificate valid; `None`: the authority in the data directory.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client must show a certificate.
+    pub client_certificate: ClientCertificate,
+    /// The application protocols to offer, the preferred one first.
+    pub alpn: Vec<Alpn>,
+}
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServerFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Whether a client must show a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClientCertificate {
+    /// Nobody gets past the handshake without one.
+    Required,
+    /// One that is shown must be valid.
+    Optional,
+    /// None is asked for.
+    None,
+}
+
+/// An application protocol of the TLS handshake.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Alpn {
+    /// MQTT as on any ordered transport, on the first bidirectional stream of the client.
+    Mqtt,
+}
+
+impl Alpn {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Mqtt => b"mqtt",
+        }
+    }
+}
+
+/// The listeners of a broker that was told nothing: loopback only.
+pub(super) fn defaults() -> Value {
+    let listener = |pairs: &[(&str, Value)]| {
+        Value::Table(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<Table>())
+    };
+    Value::Array(vec![
+        listener(&[
+            ("transport", "quic".into()),
+            ("address", "127.0.0.1:14567".into()),
+            ("client_certificate", "required".into()),
+        ]),
+        listener(&[
+            ("transport", "tcp".into()),
+            ("address", "127.0.0.1:1883".into()),
+            ("allow_anonymous", true.into()),
+        ]),
+    ])
+}
+
+/// Reads one element of the list; `None` if it lacks what no default can stand for.
+pub(super) fn read(mut section: Section<'_>) -> Option<ListenerConfig> {
+    for required in ["transport", "address"] {
+        if !section.has(required) {
+            section.fault(required, "is missing");
+        }
+    }
+    let transport =
+        section.choice("transport", &[("quic", TransportKind::Quic), ("tcp", TransportKind::Tcp)]);
+    let address = section.address("address");
+    let allow_anonymous = section.boolean("allow_anonymous", false);
+    let tls = read_tls(&mut section, transport);
+    section.finish();
+    Some(ListenerConfig { transport: transport?, address: address?, allow_anonymous, tls })
+}
+
+fn read_tls(section: &mut Section<'_>, transport: Option<TransportKind>) -> Option<TlsConfig> {
+    let certificate = section.file("certificate");
+    let key = section.file("key");
+    let client_ca = section.file("client_ca");
+    let choices = [
+        ("required", ClientCertificate::Required),
+        ("optional", ClientCertificate::Optional),
+        ("none", ClientCertificate::None),
+    ];
+    let client_certificate =
+        section.choice("client_certificate", &choices).unwrap_or(ClientCertificate::Required);
+    let alpn = section.parsed(
+        "alpn",
+        "a list of application protocols with commas between them: \"mqtt\"",
+        parse_alpn,
+    );
+    match transport? {
+        TransportKind::Tcp => {
+            for key in ["certificate", "key", "client_ca", "client_certificate", "alpn"] {
+                if section.has(key) {
+                    section.fault(key, "is not for transport = \"tcp\"");
+                }
+            }
+            None
+        }
+        TransportKind::Quic => {
+            let server = match (certificate, key) {
+                (Some(certificate), Some(key)) => Some(ServerFiles { certificate, key }),
+                (None, None) => None,
+                (Some(_), None) => {
+                    section.fault("key", "is missing: certificate and key come together");
+                    None
+                }
+                (None, Some(_)) => {
+                    section.fault("certificate", "is missing: certificate and key come together");
+                    None
+                }
+            };
+            let alpn = alpn.unwrap_or_else(|| vec![Alpn::Mqtt]);
+            Some(TlsConfig { server, client_ca, client_certificate, alpn })
+        }
+    }
+}
+
+fn parse_alpn(text: &str) -> Option<Vec<Alpn>> {
+    let known =
+        |name: &str| ALPN_KNOWN.iter().find(|(known, _)| *known == name.trim()).map(|(_, alpn)| *alpn);
+    text.split(',').map(known).collect()
+}

@@ -1,0 +1,122 @@
+use super::*;
+use crate::transport::TransportKind;
+
+fn parse(text: &str) -> Result<Config, Faults> {
+    Config::parse("rivulet.toml", text, std::iter::empty())
+}
+
+fn faults(text: &str) -> Vec<String> {
+    parse(text).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn without_a_file_quic_asks_for_certificates_and_tcp_listens_on_loopback() {
+    let config = parse("").unwrap();
+    assert_eq!(config, Config::default());
+    let [quic, tcp] = &config.listeners[..] else { panic!("two listeners, not {:?}", config.listeners) };
+    assert_eq!((quic.transport, quic.address.port()), (TransportKind::Quic, 14567));
+    assert_eq!(quic.tls.as_ref().unwrap().client_certificate, ClientCertificate::Required);
+    assert!(!quic.allow_anonymous);
+    assert_eq!((tcp.transport, tcp.address.port(), tcp.allow_anonymous), (TransportKind::Tcp, 1883, true));
+    assert!(config.listeners.iter().all(|listener| listener.address.ip().is_loopback()));
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_key_value_and_bounds() {
+    let text = r#"
+        data_dir = 7
+        [limits]
+        connections = 0
+        handshake_timeout = "2 weeks"
+        maximum_packet = "1GB"
+        [[listener]]
+        transport = "tpc"
+        address = "localhost"
+        allow_anonymous = "yes"
+        certificate = "/nowhere/cert.pem"
+    "#;
+    let expected = [
+        "rivulet.toml: data_dir = 7: must be a text in quotes",
+        "rivulet.toml: limits.connections = 0: must be a whole number from 1 to 1000000",
+        "rivulet.toml: limits.maximum_packet = \"1GB\": must be a size such as \"1MiB\" from 1KiB to 268435460B",
+        "rivulet.toml: limits.handshake_timeout = \"2 weeks\": must be a duration such as \"30s\" (units: ms, s, m, h, d)",
+        "rivulet.toml: listener[0].transport = \"tpc\": must be one of \"quic\", \"tcp\"",
+        "rivulet.toml: listener[0].address = \"localhost\": must be an IP address and a port, such as \"127.0.0.1:1883\" \
+         or \"[::]:1883\"",
+        "rivulet.toml: listener[0].allow_anonymous = \"yes\": must be true or false",
+        "rivulet.toml: listener[0].certificate = \"/nowhere/cert.pem\": not found, or not a file",
+    ];
+    let found = faults(text);
+    for line in expected {
+        assert!(found.iter().any(|fault| fault == line), "missing: {line}\nin: {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one() {
+    assert_eq!(
+        faults("[limits]\nconections = 5"),
+        ["rivulet.toml: limits.conections: unknown key; did you mean connections?"]
+    );
+    assert_eq!(faults("[log]\nzzz = 5"), ["rivulet.toml: log.zzz: unknown key; known are level"]);
+}
+
+#[test]
+fn each_place_that_is_no_toml_is_named_with_its_line() {
+    let found = faults("data_dir = \n[limits\nconnections = = 1\n");
+    assert!(found.len() >= 2, "{found:?}");
+    assert!(found[0].starts_with("rivulet.toml:1: "), "{found:?}");
+}
+
+#[test]
+fn the_environment_stands_above_the_file_and_is_named_in_its_faults() {
+    let variables = |value: &str| {
+        vec![
+            ("RIVULET__LIMITS__CONNECTIONS".to_owned(), value.to_owned()),
+            ("RIVULET__LISTENER__1__ALLOW_ANONYMOUS".to_owned(), "false".to_owned()),
+            ("RIVULET__LISTENER__1__ADDRESS".to_owned(), "127.0.0.1:2883".to_owned()),
+        ]
+    };
+    let config = Config::parse("f", "[limits]\nconnections = 5", variables("6").into_iter()).unwrap();
+    assert_eq!(config.limits.connections_max, 6);
+    assert_eq!((config.listeners[1].address.port(), config.listeners[1].allow_anonymous), (2883, false));
+    let faults = Config::parse("f", "", variables("many").into_iter()).unwrap_err();
+    assert_eq!(
+        faults.to_string(),
+        "RIVULET__LIMITS__CONNECTIONS: limits.connections = \"many\": must be a whole number from 1 to 1000000"
+    );
+}
+
+#[test]
+fn certificates_are_not_for_plain_tcp() {
+    let found =
+        faults("[[listener]]\ntransport = 'tcp'\naddress = '[::1]:1'\nclient_certificate = 'required'");
+    assert_eq!(
+        found,
+        ["rivulet.toml: listener[0].client_certificate = \"required\": is not for transport = \"tcp\""]
+    );
+}
+
+#[test]
+fn a_listener_without_transport_or_address_is_a_fault() {
+    assert_eq!(
+        faults("[[listener]]"),
+        ["rivulet.toml: listener[0].transport: is missing", "rivulet.toml: listener[0].address: is missing"]
+    );
+    assert_eq!(faults("listener = []"), ["rivulet.toml: listener = []: must have from 1 to 64 elements"]);
+}
+
+#[test]
+fn the_example_says_the_defaults_and_every_key() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rivulet.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (config, document) = read("deploy/rivulet.toml", &text, std::iter::empty());
+    assert_eq!(document.faults.borrow().as_slice(), []);
+    assert_eq!(config, Config::default());
+    for key in document.asked.borrow().iter() {
+        let name = key.rsplit('.').next().unwrap();
+        let stands = [format!("{name} = "), format!("[{name}]"), format!("[[{name}]]")];
+        assert!(stands.iter().any(|form| text.contains(form.as_str())), "{key} is not in {path}");
+    }
+}

@@ -1,0 +1,208 @@
+use std::collections::VecDeque;
+use std::future::pending;
+
+use bytes::{Bytes, BytesMut};
+use rivulet_core::output::Outgoing;
+use rivulet_protocol::{Encoder, Version};
+
+use super::*;
+
+const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a";
+const PINGREQ: &[u8] = b"\xc0\x00";
+const PINGRESP: &[u8] = b"\xd0\x00";
+
+/// Gives prepared bytes, then an end, or nothing for ever.
+struct Prepared {
+    reads: VecDeque<Vec<u8>>,
+    end: Option<FlowEnd>,
+}
+
+impl FlowReader for Prepared {
+    async fn read(&mut self, buffer: &mut BytesMut) -> Result<(), FlowEnd> {
+        match self.reads.pop_front() {
+            Some(bytes) => {
+                buffer.extend_from_slice(&bytes);
+                Ok(())
+            }
+            None => match self.end.take() {
+                Some(end) => Err(end),
+                None => pending().await,
+            },
+        }
+    }
+}
+
+/// Keeps what is written, one element for each write; takes nothing where there is no room.
+#[derive(Default)]
+struct Paper {
+    writes: Vec<Vec<u8>>,
+    is_full: bool,
+    is_torn: bool,
+}
+
+impl FlowWriter for Paper {
+    async fn write(&mut self, chunks: &mut [Bytes]) -> Result<usize, NetworkLoss> {
+        if self.is_torn {
+            return Err(NetworkLoss::Reset("torn".to_owned()));
+        }
+        if self.is_full {
+            pending::<()>().await;
+        }
+        self.writes.push(chunks.concat());
+        Ok(chunks.len())
+    }
+}
+
+fn context(flow_credit: u32, write_timeout: Duration) -> (FlowContext, mpsc::Receiver<Arrival>) {
+    let (inbox, arrivals) = mpsc::channel(8);
+    let settings = LinkSettings { maximum_packet_bytes: 1024, flow_credit, write_timeout };
+    let context = FlowContext {
+        connection: ConnectionKey(1),
+        flow: FlowKey::CONTROL,
+        desk: Arc::default(),
+        inbox,
+        settings: Arc::new(settings),
+    };
+    (context, arrivals)
+}
+
+fn reader(reads: &[&[u8]], end: Option<FlowEnd>) -> Prepared {
+    Prepared { reads: reads.iter().map(|bytes| bytes.to_vec()).collect(), end }
+}
+
+fn batch(arrival: Option<Arrival>) -> Batch {
+    match arrival {
+        Some(Arrival::Batch { batch, .. }) => batch,
+        other => panic!("a batch, not {other:?}"),
+    }
+}
+
+fn pingresp() -> Command {
+    Command::Send(Outgoing::Packet(Packet::PingResp))
+}
+
+const SOON: Duration = Duration::from_millis(10);
+const LATE: Duration = Duration::from_secs(60);
+
+/// Runs a reader to its end as an engine does that keeps up: all batches that it hands in.
+async fn batches(mut flow: Prepared) -> Vec<Batch> {
+    let (context, mut arrivals) = context(64, LATE);
+    let mut reading = pin!(reader::run(&mut flow, &context));
+    let mut batches = Vec::new();
+    let mut is_reading = true;
+    while is_reading || !arrivals.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut reading, if is_reading => is_reading = false,
+            arrival = arrivals.recv() => {
+                assert!(arrivals.len() <= 1, "two batches wait at most, and one of them is taken here");
+                batches.push(batch(arrival));
+                context.desk.batch_done();
+            }
+        }
+    }
+    batches
+}
+
+#[tokio::test]
+async fn what_one_read_brings_is_one_batch_in_order() {
+    let bytes = [CONNECT, PINGREQ, &PINGREQ[..1]].concat();
+    let batches = batches(reader(&[&bytes, &PINGREQ[1..]], Some(FlowEnd::Finished))).await;
+    assert!(matches!(batches[0].packets.as_slice(), [Packet::Connect(_), Packet::PingReq]), "{batches:?}");
+    assert_eq!(batches[1].packets.as_slice(), [Packet::PingReq]);
+    assert!(matches!(batches[2].end, Some(BatchEnd::Flow(FlowEnd::Finished))), "{batches:?}");
+    assert_eq!(batches.len(), 3);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_packet_come_after_the_packets_before_them_and_end_the_reading() {
+    let bytes = [CONNECT, b"\x00\x00", PINGREQ].concat();
+    let batches = batches(reader(&[&bytes], None)).await;
+    assert_eq!(batches.len(), 1);
+    assert_eq!(batches[0].packets.len(), 1);
+    assert!(matches!(batches[0].end, Some(BatchEnd::Rejected(_))), "{batches:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_small_packets_waits_as_bytes() {
+    let bytes = [CONNECT, &PINGREQ.repeat(2_000)].concat();
+    let batches = batches(reader(&[&bytes], Some(FlowEnd::Finished))).await;
+    assert!(batches.iter().all(|batch| batch.packets.len() <= 256));
+    assert_eq!(batches.iter().map(|batch| batch.packets.len()).sum::<usize>(), 2_001);
+}
+
+#[tokio::test]
+async fn a_paused_flow_is_not_read() {
+    let (context, mut arrivals) = context(64, LATE);
+    context.desk.pause(true);
+    let mut read = reader(&[CONNECT], Some(FlowEnd::Finished));
+    let mut reading = pin!(reader::run(&mut read, &context));
+    tokio::select! {
+        biased;
+        () = &mut reading => panic!("read while paused"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert!(arrivals.try_recv().is_err());
+    context.desk.pause(false);
+    reading.await;
+    assert_eq!(batch(arrivals.recv().await).packets.len(), 1);
+}
+
+#[tokio::test]
+async fn commands_that_wait_together_are_one_write() {
+    let (context, _arrivals) = context(64, LATE);
+    let negotiated = Command::Negotiated(Encoder::new(Version::V5, 1024));
+    context.desk.leave(&mut vec![negotiated, pingresp(), pingresp(), Command::Close(CloseCause::Drain)]);
+    let mut paper = Paper::default();
+    let end = writer::run(&mut paper, &context).await;
+    assert!(matches!(end, WriterEnd::Close(CloseCause::Drain)), "{end:?}");
+    assert_eq!(paper.writes, [PINGRESP.repeat(2)]);
+}
+
+#[tokio::test]
+async fn credit_comes_back_for_what_was_written_once_it_is_more_than_half() {
+    let (context, mut arrivals) = context(4, LATE);
+    context.desk.leave(&mut vec![pingresp(), pingresp()]);
+    let mut paper = Paper::default();
+    let mut writing = pin!(writer::run(&mut paper, &context));
+    tokio::select! {
+        biased;
+        end = &mut writing => panic!("{end:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert!(arrivals.try_recv().is_err(), "half of the credit is left");
+    context.desk.leave(&mut vec![pingresp()]);
+    tokio::select! {
+        biased;
+        end = &mut writing => panic!("{end:?}"),
+        arrival = arrivals.recv() => {
+            assert!(matches!(arrival, Some(Arrival::Credit { packets: 3, .. })), "{arrival:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_lost_in_time() {
+    let (context, mut arrivals) = context(64, SOON);
+    context.desk.leave(&mut vec![pingresp()]);
+    let mut paper = Paper { is_full: true, ..Paper::default() };
+    let end = run(&mut reader(&[], None), &mut paper, &context).await;
+    assert!(matches!(end, LinkEnd::Lost), "{end:?}");
+    let arrival = arrivals.recv().await;
+    assert!(matches!(arrival, Some(Arrival::Lost { loss: NetworkLoss::TimedOut, .. })), "{arrival:?}");
+}
+
+#[tokio::test]
+async fn what_a_peer_said_before_it_went_is_read_although_it_cannot_be_written_to() {
+    let (context, mut arrivals) = context(64, LATE);
+    context.desk.leave(&mut vec![pingresp()]);
+    let mut paper = Paper { is_torn: true, ..Paper::default() };
+    let goodbye = [CONNECT, b"\xe0\x00"].concat();
+    let end = run(&mut reader(&[&goodbye], Some(FlowEnd::Finished)), &mut paper, &context).await;
+    assert!(matches!(end, LinkEnd::Lost), "{end:?}");
+    let said: Vec<Packet> = batch(arrivals.recv().await).packets.collect();
+    assert!(matches!(said[..], [Packet::Connect(_), Packet::Disconnect(_)]), "{said:?}");
+    let last = batch(arrivals.recv().await);
+    assert!(matches!(last.end, Some(BatchEnd::Flow(FlowEnd::Finished))), "{:?}", last.end);
+    assert!(arrivals.try_recv().is_err(), "its loss is told once");
+}
