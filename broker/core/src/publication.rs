@@ -35,6 +35,15 @@ impl Publisher {
     }
 }
 
+/// Whom a message has reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Reach {
+    /// How many subscribers want it.
+    pub(crate) wanted: usize,
+    /// How many of their sessions took it; the others had no room, or their client is away.
+    pub(crate) taken: usize,
+}
+
 /// A message on its way into the queues: one value for all who share it.
 struct Publication {
     message: Arc<Message>,
@@ -74,8 +83,8 @@ impl Publication {
 }
 
 impl Broker {
-    /// Gives a message to all sessions that want it, and keeps it if it is to be retained. Says how many took it.
-    pub(crate) fn publish(&mut self, now: Now, publisher: Publisher, message: Message) -> usize {
+    /// Gives a message to all sessions that want it, and keeps it if it is to be retained.
+    pub(crate) fn publish(&mut self, now: Now, publisher: Publisher, message: Message) -> Reach {
         let mut publication = Publication::new(now, message);
         if publication.message.retain {
             self.retain(now, &mut publication);
@@ -84,15 +93,15 @@ impl Broker {
         let sessions = &self.sessions;
         let load = |key| sessions.get(key).map_or(Load::Offline, load_of);
         self.router.matches(&publication.message.topic, Some(publisher.session()), load, &mut recipients);
-        let mut taken = 0;
+        let mut reach = Reach { wanted: recipients.len(), taken: 0 };
         for recipient in recipients.drain(..) {
-            taken += usize::from(self.take(&mut publication, recipient));
+            reach.taken += usize::from(self.take(&mut publication, recipient));
         }
         self.step.recipients = recipients;
         if let Publisher::Client(_) = publisher {
-            self.outbox.event(Event::Published { recipients: taken });
+            self.outbox.event(Event::Published { recipients: reach.taken });
         }
-        taken
+        reach
     }
 
     /// Whether there is room for a retained message. One without content needs none.

@@ -19,9 +19,16 @@ impl Broker {
                 self.retained.set(&stored.message, stored.expires);
             }
         }
+        let mut absences = Vec::with_capacity(snapshot.sessions.len());
         for (key, stored) in snapshot.sessions {
             self.last_session = self.last_session.max(key);
+            // Who was connected when the broker stopped is away from here on.
+            absences.push((key, stored.away_since.map_or(Duration::ZERO, |since| now.wall - since)));
             self.restore_session(now, key, stored, &snapshot.messages);
+        }
+        // Wills are due only when all who want them are there.
+        for (key, away) in absences {
+            self.begin_absence(now, key, away);
         }
     }
 
@@ -52,9 +59,6 @@ impl Broker {
             self.router.subscribe(key, &filter, terms);
         }
         self.gather_flows(key);
-        // Who was connected when the broker stopped is away from here on.
-        let away = stored.away_since.map_or(Duration::ZERO, |since| now.wall - since);
-        self.begin_absence(now, key, away);
     }
 }
 

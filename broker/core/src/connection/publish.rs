@@ -8,7 +8,7 @@ use super::Connection;
 use crate::broker::Broker;
 use crate::durable::Record;
 use crate::key::Via;
-use crate::publication::Publisher;
+use crate::publication::{Publisher, Reach};
 use crate::session::incoming::Arrival;
 use crate::{ConnectionKey, Event, Now, SessionKey, Violation};
 
@@ -161,8 +161,8 @@ impl Broker {
 }
 
 /// What the acknowledgement of a taken message says (3.4.2.1).
-fn delivered(recipients: usize) -> ReasonCode {
-    if recipients == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success }
+fn delivered(reach: Reach) -> ReasonCode {
+    if reach.wanted == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success }
 }
 
 #[cfg(test)]

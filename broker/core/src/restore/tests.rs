@@ -117,3 +117,14 @@ fn nothing_of_sessions_without_a_future_is_stored() {
     driver.join_as(Connect { clean_start: false, ..connect("ann") });
     assert_eq!(driver.stored, Default::default(), "its session ends with this connection");
 }
+
+#[test]
+fn a_will_reaches_those_whose_sessions_are_younger() {
+    let mut driver = Driver::new();
+    driver.join_as(Connect { will: will("t", 0), ..connect_for_long("ann") });
+    let (subscriber, _) = driver.join_for_long("sub");
+    driver.subscribe(subscriber, "t", QoS::AtLeastOnce);
+    let mut driver = driver.restart(Limits::default());
+    let (subscriber, _) = driver.join_for_long("sub");
+    assert_eq!(driver.payloads(subscriber), ["will"]);
+}

@@ -59,8 +59,8 @@ impl Broker {
         if session.is_stored {
             self.durable.write(Record::WillCleared { session: key });
         }
-        let recipients = self.publish(now, Publisher::Will(key), message(*will));
-        self.outbox.event(Event::WillPublished { client_id, recipients });
+        let reach = self.publish(now, Publisher::Will(key), message(*will));
+        self.outbox.event(Event::WillPublished { client_id, recipients: reach.taken });
     }
 }
 
