@@ -6,9 +6,11 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod demo;
+mod property;
 mod publish;
 mod serve;
 mod subscribe;
+mod target;
 
 /// An MQTT-over-QUIC edge broker.
 #[derive(Debug, Parser)]
