@@ -4,7 +4,9 @@
 //! Control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters such as U+FFFF are accepted: 1.5.4
 //! leaves that open, and fleets in the field send them. A byte order mark stays where it is [MQTT-1.5.4-3].
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
 use crate::PacketId;
@@ -59,98 +61,117 @@ impl VariableByteInteger {
     }
 }
 
-/// Takes the fields of one packet off its bytes, in order. What it returns are slices of them.
+/// Reads the fields of one packet in order. What it returns are slices of the packet's bytes.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    bytes: Bytes,
+pub(crate) struct Reader<'a> {
+    bytes: &'a Bytes,
     at: usize,
     end: usize,
-    /// What a field that runs past `end` means.
-    short: Fault,
+    /// Whether `end` is that of the properties, not that of the packet.
+    in_properties: bool,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// Reads `bytes` from `at` on.
-    #[inline]
-    pub(crate) fn new(bytes: Bytes, at: usize) -> Self {
+    #[inline(always)]
+    pub(crate) fn new(bytes: &'a Bytes, at: usize) -> Self {
         let end = bytes.len();
-        Self { bytes, at: at.min(end), end, short: Fault::Truncated }
+        Self { bytes, at: at.min(end), end, in_properties: false }
     }
 
     /// How many bytes are left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn left(&self) -> usize {
         self.end - self.at
     }
 
     /// Where the next field begins.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// What was read between two positions.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn between(&self, from: usize, to: usize) -> Bytes {
         self.bytes.slice(from..to)
     }
 
-    /// Confines reading to the next `bytes`; a field that runs past them is `short`. [`Reader::widen`] undoes it.
-    #[inline]
-    pub(crate) fn narrow(&mut self, bytes: usize, short: Fault) {
-        self.end = self.at + bytes.min(self.left());
-        self.short = short;
+    /// Confines reading to properties of so many bytes. [`Reader::leave_properties`] undoes it.
+    #[inline(always)]
+    pub(crate) fn enter_properties(&mut self, bytes: usize) -> Result<(), Fault> {
+        let left = self.left();
+        if bytes > left {
+            return Err(Fault::PropertyLength { bytes, left });
+        }
+        self.end = self.at + bytes;
+        self.in_properties = true;
+        Ok(())
+    }
+
+    /// Passes over a property length of 0, if there is one.
+    #[inline(always)]
+    pub(crate) fn skip_empty_properties(&mut self) -> bool {
+        let is_empty = self.bytes.get(self.at) == Some(&0);
+        self.at += usize::from(is_empty);
+        is_empty
     }
 
     /// Reads to the end of the packet again.
-    #[inline]
-    pub(crate) fn widen(&mut self) {
+    #[inline(always)]
+    pub(crate) fn leave_properties(&mut self) {
         self.end = self.bytes.len();
-        self.short = Fault::Truncated;
+        self.in_properties = false;
+    }
+
+    /// What a field that runs past the end means.
+    #[cold]
+    fn short(&self) -> Fault {
+        if self.in_properties { Fault::PropertyOverrun } else { Fault::Truncated }
     }
 
     /// Passes over the next `count` bytes and says where they begin.
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, count: usize) -> Result<usize, Fault> {
         if self.left() < count {
-            return Err(self.short);
+            return Err(self.short());
         }
         let from = self.at;
         self.at += count;
         Ok(from)
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let array = self.bytes.get(self.at..self.end).and_then(<[u8]>::first_chunk::<N>).copied();
-        let array = array.ok_or(self.short)?;
+        let Some(array) = array else { return Err(self.short()) };
         self.at += N;
         Ok(array)
     }
 
     /// One byte.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u8(&mut self) -> Result<u8, Fault> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     /// Two Byte Integer (1.5.2).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Four Byte Integer (1.5.3).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Variable Byte Integer (1.5.5).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn variable_byte_integer(&mut self) -> Result<u32, Fault> {
         match VariableByteInteger::read(&self.bytes[self.at..self.end]) {
-            VariableByteInteger::Incomplete => Err(self.short),
+            VariableByteInteger::Incomplete => Err(self.short()),
             VariableByteInteger::TooLong => Err(Fault::VariableByteIntegerTooLong),
             VariableByteInteger::Value { is_minimal: false, .. } => Err(Fault::VariableByteIntegerNotMinimal),
             VariableByteInteger::Value { value, bytes, is_minimal: true } => {
@@ -160,28 +181,35 @@ impl Reader {
         }
     }
 
-    /// Binary Data (1.5.6).
-    #[inline]
-    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
+    /// Where the next field stands that begins with its length.
+    #[inline(always)]
+    pub(crate) fn field(&mut self) -> Result<Range<usize>, Fault> {
         let length = usize::from(self.u16()?);
         let from = self.skip(length)?;
-        Ok(self.bytes.slice(from..from + length))
+        Ok(from..from + length)
+    }
+
+    /// Binary Data (1.5.6).
+    #[inline(always)]
+    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
+        self.field().map(|field| self.bytes.slice(field))
     }
 
     /// UTF-8 Encoded String (1.5.4) in which U+0000 is not yet ruled out: what a topic is parsed from.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<ByteString, Fault> {
         ByteString::try_from(self.binary()?).map_err(|_| Fault::NotUtf8)
     }
 
     /// UTF-8 Encoded String (1.5.4).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
         let text = self.text()?;
         if text.as_bytes().contains(&0) { Err(Fault::Nul) } else { Ok(text) }
     }
 
     /// UTF-8 String Pair (1.5.7), checked and passed over.
+    #[inline(always)]
     pub(crate) fn skip_string_pair(&mut self) -> Result<(), Fault> {
         for _ in 0..2 {
             let length = usize::from(self.u16()?);
@@ -198,20 +226,13 @@ impl Reader {
     }
 
     /// Packet Identifier (2.2.1).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn packet_id(&mut self) -> Result<PacketId, Fault> {
         PacketId::new(self.u16()?).ok_or(Fault::PacketIdZero)
     }
 
-    /// All that is left.
-    #[inline]
-    pub(crate) fn rest(mut self) -> Bytes {
-        self.bytes.advance(self.at);
-        self.bytes
-    }
-
     /// Nothing may be left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&self) -> Result<(), Fault> {
         match self.left() {
             0 => Ok(()),

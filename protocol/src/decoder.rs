@@ -1,6 +1,6 @@
 //! Bytes in any cut, packets out.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::data::Reader;
 use crate::error::Fault;
@@ -40,16 +40,28 @@ impl Decoder {
     /// Takes the next packet off the front of `buffer`. `None`: more bytes are needed. After an error the flow is of
     /// no use any more.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
-        let first = buffer.first().copied();
-        self.decode_next(buffer).map_err(|fault| DecodeError {
-            version: self.version,
-            packet: first.and_then(|first| PacketType::from_number(first >> 4)),
-            fault,
-        })
+        let header = match self.read_header(buffer) {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(None),
+            Err(fault) => return Err(self.error(packet_type(buffer), fault)),
+        };
+        let bytes = buffer.split_to(header.packet_bytes()).freeze();
+        // PUBLISH goes its own short way: a packet is large to move, and each result on the way would move it.
+        match (header.packet_type, self.version) {
+            (PacketType::Publish, Some(version)) => match Publish::decode(&header, bytes, version) {
+                Ok(publish) => Ok(Some(Packet::Publish(publish))),
+                Err(fault) => Err(self.error(Some(PacketType::Publish), fault)),
+            },
+            (packet_type, _) => match self.decode_packet(&header, bytes) {
+                Ok(packet) => Ok(Some(packet)),
+                Err(fault) => Err(self.error(Some(packet_type), fault)),
+            },
+        }
     }
 
+    /// Reads the fixed header of a packet that is there as a whole.
     #[inline]
-    fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {
+    fn read_header(&self, buffer: &mut BytesMut) -> Result<Option<FixedHeader>, Fault> {
         let Some(header) = FixedHeader::read(buffer, self.version)? else {
             return Ok(None);
         };
@@ -61,13 +73,13 @@ impl Decoder {
             buffer.reserve((bytes - buffer.len()).min(RESERVE_BYTES_MAX));
             return Ok(None);
         }
-        let reader = Reader::new(buffer.split_to(bytes).freeze(), header.bytes);
-        self.decode_packet(header, reader).map(Some)
+        Ok(Some(header))
     }
 
-    #[inline]
-    fn decode_packet(&mut self, header: FixedHeader, mut reader: Reader) -> Result<Packet, Fault> {
-        let (version, is_bridge) = match (header.packet_type, self.version) {
+    fn decode_packet(&mut self, header: &FixedHeader, bytes: Bytes) -> Result<Packet, Fault> {
+        let packet_type = header.packet_type;
+        let mut reader = Reader::new(&bytes, header.bytes);
+        let (version, is_bridge) = match (packet_type, self.version) {
             (PacketType::Connect, known) => {
                 let (version, is_bridge) = Connect::decode_version(&mut reader)?;
                 self.version = known.or(Some(version));
@@ -76,17 +88,15 @@ impl Decoder {
             (_, Some(version)) => (version, false),
             (_, None) => return Err(Fault::ConnectExpected),
         };
-        if version.has_properties() && !header.is_minimal {
-            return Err(Fault::VariableByteIntegerNotMinimal);
-        }
-        Ok(match header.packet_type {
-            PacketType::Publish => Packet::Publish(Publish::decode(header.flags, reader, version)?),
-            PacketType::PubAck => Packet::PubAck(Ack::decode(header.packet_type, reader, version)?),
-            PacketType::PubRec => Packet::PubRec(Ack::decode(header.packet_type, reader, version)?),
-            PacketType::PubRel => Packet::PubRel(Ack::decode(header.packet_type, reader, version)?),
-            PacketType::PubComp => Packet::PubComp(Ack::decode(header.packet_type, reader, version)?),
+        header.check_length(version)?;
+        Ok(match packet_type {
             PacketType::Connect => Packet::Connect(Box::new(Connect::decode(reader, version, is_bridge)?)),
             PacketType::ConnAck => Packet::ConnAck(Box::new(ConnAck::decode(reader, version)?)),
+            PacketType::Publish => Packet::Publish(Publish::decode(header, bytes, version)?),
+            PacketType::PubAck => Packet::PubAck(Ack::decode(packet_type, reader, version)?),
+            PacketType::PubRec => Packet::PubRec(Ack::decode(packet_type, reader, version)?),
+            PacketType::PubRel => Packet::PubRel(Ack::decode(packet_type, reader, version)?),
+            PacketType::PubComp => Packet::PubComp(Ack::decode(packet_type, reader, version)?),
             PacketType::Subscribe => Packet::Subscribe(Subscribe::decode(reader, version)?),
             PacketType::SubAck => Packet::SubAck(SubAck::decode(reader, version)?),
             PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode(reader, version)?),
@@ -97,4 +107,14 @@ impl Decoder {
             PacketType::Auth => Packet::Auth(Box::new(Auth::decode(reader)?)),
         })
     }
+
+    #[cold]
+    fn error(&self, packet: Option<PacketType>, fault: Fault) -> DecodeError {
+        DecodeError { version: self.version, packet, fault }
+    }
+}
+
+/// What the first byte announces.
+fn packet_type(buffer: &[u8]) -> Option<PacketType> {
+    buffer.first().and_then(|first| PacketType::from_number(first >> 4))
 }

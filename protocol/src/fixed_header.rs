@@ -22,8 +22,7 @@ pub(crate) struct FixedHeader {
     pub(crate) remaining_length: usize,
     /// How many bytes the fixed header has.
     pub(crate) bytes: usize,
-    /// Whether the remaining length took no more bytes than it needs.
-    pub(crate) is_minimal: bool,
+    is_minimal: bool,
 }
 
 impl FixedHeader {
@@ -47,6 +46,15 @@ impl FixedHeader {
                 is_minimal,
             })),
         }
+    }
+
+    /// Whether the remaining length took no more bytes than it needs. 3.1.1 has no such rule.
+    #[inline]
+    pub(crate) fn check_length(&self, version: Version) -> Result<(), Fault> {
+        if version.has_properties() && !self.is_minimal {
+            return Err(Fault::VariableByteIntegerNotMinimal);
+        }
+        Ok(())
     }
 
     /// Size of the whole packet.

@@ -78,8 +78,8 @@ pub struct MessageProperties {
 
 impl MessageProperties {
     /// Reads one property that PUBLISH and the will have in common.
-    #[inline]
-    pub(crate) fn read(&mut self, id: u8, properties: &mut PropertyReader<'_>) -> Result<(), Fault> {
+    #[inline(always)]
+    pub(crate) fn read(&mut self, id: u8, properties: &mut PropertyReader<'_, '_>) -> Result<(), Fault> {
         match id {
             id::PAYLOAD_FORMAT_INDICATOR => {
                 let value = properties.u8()?;

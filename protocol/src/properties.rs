@@ -208,8 +208,8 @@ impl std::fmt::Display for PropertyId {
 /// Reads the properties of one carrier: hands out identifiers, leaves the values to the caller, collects User
 /// Properties itself.
 #[derive(Debug)]
-pub(crate) struct PropertyReader<'a> {
-    reader: &'a mut Reader,
+pub(crate) struct PropertyReader<'a, 'b> {
+    reader: &'a mut Reader<'b>,
     carrier: Carrier,
     /// One bit for each identifier that was there.
     seen: u64,
@@ -220,21 +220,17 @@ pub(crate) struct PropertyReader<'a> {
     gathered: BytesMut,
 }
 
-impl<'a> PropertyReader<'a> {
+impl<'a, 'b> PropertyReader<'a, 'b> {
     /// Reads the property length and stays within it until [`PropertyReader::finish`].
-    #[inline]
-    pub(crate) fn new(reader: &'a mut Reader, carrier: Carrier) -> Result<Self, Fault> {
+    #[inline(always)]
+    pub(crate) fn new(reader: &'a mut Reader<'b>, carrier: Carrier) -> Result<Self, Fault> {
         let bytes = reader.variable_byte_integer()? as usize;
-        let left = reader.left();
-        if bytes > left {
-            return Err(Fault::PropertyLength { bytes, left });
-        }
-        reader.narrow(bytes, Fault::PropertyOverrun);
+        reader.enter_properties(bytes)?;
         Ok(Self { reader, carrier, seen: 0, user_from: 0, user_to: 0, gathered: BytesMut::new() })
     }
 
     /// The identifier of the next property, whose value the caller must read. `None`: that was the last.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<u8>, Fault> {
         while self.reader.left() > 0 {
             let from = self.reader.position();
@@ -262,9 +258,9 @@ impl<'a> PropertyReader<'a> {
     }
 
     /// Reads past the properties, and returns the User Properties among them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(mut self) -> UserProperties {
-        self.reader.widen();
+        self.reader.leave_properties();
         if self.gathered.is_empty() {
             return UserProperties(self.reader.between(self.user_from, self.user_to));
         }
@@ -290,31 +286,31 @@ impl<'a> PropertyReader<'a> {
     }
 
     /// Binary Data.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
         self.reader.binary()
     }
 
     /// UTF-8 Encoded String.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
         self.reader.string()
     }
 
     /// UTF-8 Encoded String of which a topic is to be made.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<ByteString, Fault> {
         self.reader.text()
     }
 
     /// Byte.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u8(&mut self) -> Result<u8, Fault> {
         self.reader.u8()
     }
 
     /// Two Byte Integer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
         self.reader.u16()
     }
@@ -328,7 +324,7 @@ impl<'a> PropertyReader<'a> {
     }
 
     /// Four Byte Integer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
         self.reader.u32()
     }
@@ -342,7 +338,7 @@ impl<'a> PropertyReader<'a> {
     }
 
     /// Variable Byte Integer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn variable_byte_integer(&mut self) -> Result<u32, Fault> {
         self.reader.variable_byte_integer()
     }
@@ -511,14 +507,14 @@ impl UserProperties {
 
     /// What [`UserProperties::as_wire`] returned. `None` if the bytes are anything else.
     pub fn from_wire(bytes: Bytes) -> Option<Self> {
-        let mut reader = Reader::new(bytes, 0);
+        let mut reader = Reader::new(&bytes, 0);
         while reader.left() > 0 {
             if reader.u8() != Ok(id::USER_PROPERTY) {
                 return None;
             }
             reader.skip_string_pair().ok()?;
         }
-        Some(Self(reader.between(0, reader.position())))
+        Some(Self(bytes))
     }
 
     /// A copy that shares no memory with the receive buffer.

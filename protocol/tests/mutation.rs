@@ -4,6 +4,7 @@
 //! `RIVULET_FUZZ_SEED` and `RIVULET_FUZZ_ITERATIONS` choose another run; both are printed.
 
 #![allow(clippy::unwrap_used, reason = "in a test file every function belongs to a test")]
+#![allow(clippy::print_stdout, reason = "a run must say how to repeat it")]
 
 mod hex;
 

@@ -27,7 +27,11 @@ pub(crate) struct TypedAck<'a> {
 
 impl Ack {
     #[inline]
-    pub(crate) fn decode(packet: PacketType, mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(
+        packet: PacketType,
+        mut reader: Reader<'_>,
+        version: Version,
+    ) -> Result<Self, Fault> {
         let mut ack = Self::success(reader.packet_id()?);
         // 3.4.2.1: a remaining length of 2 means Success, one of 3 means no properties.
         if version.has_properties() && reader.left() > 0 {
@@ -60,7 +64,7 @@ pub struct ReasonProperties {
 }
 
 impl ReasonProperties {
-    pub(crate) fn decode(packet: PacketType, reader: &mut Reader) -> Result<Self, Fault> {
+    pub(crate) fn decode(packet: PacketType, reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let mut reason_string = None;
         let mut section = PropertyReader::new(reader, Carrier::Packet(packet))?;
         while let Some(id) = section.next()? {
@@ -107,7 +111,7 @@ impl Body for TypedAck<'_> {
 
 /// A reason code that this packet may carry.
 #[inline]
-pub(crate) fn decode_reason(packet: PacketType, reader: &mut Reader) -> Result<ReasonCode, Fault> {
+pub(crate) fn decode_reason(packet: PacketType, reader: &mut Reader<'_>) -> Result<ReasonCode, Fault> {
     let code = reader.u8()?;
     let reason = ReasonCode::from_byte(code).filter(|reason| reason.is_allowed_in(packet));
     reason.ok_or(Fault::ReasonCode { packet, code })

@@ -68,7 +68,7 @@ impl AuthReason {
 }
 
 impl Auth {
-    pub(crate) fn decode(mut reader: Reader) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>) -> Result<Self, Fault> {
         // 3.15.2.1: a remaining length of 0 means Success without properties.
         if reader.left() == 0 {
             return Ok(Self { reason: AuthReason::Success, properties: AuthProperties::default() });
@@ -87,7 +87,7 @@ impl Auth {
 }
 
 impl AuthProperties {
-    fn decode(reader: &mut Reader) -> Result<Self, Fault> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let mut properties = Self::default();
         let mut section = PropertyReader::new(reader, Carrier::Packet(PacketType::Auth))?;
         while let Some(id) = section.next()? {

@@ -86,7 +86,7 @@ impl std::fmt::Debug for ConnAckProperties {
 }
 
 impl ConnAck {
-    pub(crate) fn decode(mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version) -> Result<Self, Fault> {
         let flags = reader.u8()?;
         if flags > 1 {
             return Err(Fault::ConnectAcknowledgeFlags { flags });
@@ -116,7 +116,7 @@ impl ConnAck {
 }
 
 impl ConnAckProperties {
-    fn decode(reader: &mut Reader) -> Result<Self, Fault> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let mut properties = Self::default();
         let mut section = PropertyReader::new(reader, Carrier::Packet(PacketType::ConnAck))?;
         while let Some(id) = section.next()? {
@@ -129,7 +129,7 @@ impl ConnAckProperties {
         Ok(properties)
     }
 
-    fn decode_property(&mut self, id: u8, section: &mut PropertyReader<'_>) -> Result<(), Fault> {
+    fn decode_property(&mut self, id: u8, section: &mut PropertyReader<'_, '_>) -> Result<(), Fault> {
         match id {
             id::SESSION_EXPIRY_INTERVAL => self.session_expiry_secs = Some(section.u32()?),
             id::RECEIVE_MAXIMUM => self.receive_maximum = Some(section.positive_u16(id)?),

@@ -150,7 +150,7 @@ impl std::fmt::Debug for ConnectProperties {
 
 impl Connect {
     /// Reads protocol name and level, and whether the client is a bridge: what decides how the rest is read.
-    pub(crate) fn decode_version(reader: &mut Reader) -> Result<(Version, bool), Fault> {
+    pub(crate) fn decode_version(reader: &mut Reader<'_>) -> Result<(Version, bool), Fault> {
         let name = reader.binary()?;
         if name != MQTT && name != MQISDP {
             return Err(Fault::ProtocolName);
@@ -167,7 +167,7 @@ impl Connect {
     }
 
     /// Reads what follows the level.
-    pub(crate) fn decode(mut reader: Reader, version: Version, is_bridge: bool) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version, is_bridge: bool) -> Result<Self, Fault> {
         let flags = reader.u8()?;
         check_flags(flags, version)?;
         let keep_alive_secs = reader.u16()?;
@@ -234,7 +234,7 @@ fn check_flags(flags: u8, version: Version) -> Result<(), Fault> {
 }
 
 impl Will {
-    fn decode(flags: u8, reader: &mut Reader, version: Version) -> Result<Self, Fault> {
+    fn decode(flags: u8, reader: &mut Reader<'_>, version: Version) -> Result<Self, Fault> {
         let qos = QoS::from_bits((flags >> WILL_QOS_SHIFT) & 0b11).ok_or(Fault::WillQos3)?;
         let mut properties = WillProperties::default();
         if version.has_properties() {
@@ -246,7 +246,7 @@ impl Will {
 }
 
 impl WillProperties {
-    fn decode(reader: &mut Reader) -> Result<Self, Fault> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let mut properties = Self::default();
         let mut section = PropertyReader::new(reader, Carrier::Will)?;
         while let Some(id) = section.next()? {
@@ -261,7 +261,7 @@ impl WillProperties {
 }
 
 impl ConnectProperties {
-    fn decode(reader: &mut Reader) -> Result<Self, Fault> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let mut properties = Self::default();
         let mut section = PropertyReader::new(reader, Carrier::Packet(PacketType::Connect))?;
         while let Some(id) = section.next()? {

@@ -37,7 +37,7 @@ impl Disconnect {
         Self { reason, properties: DisconnectProperties::default() }
     }
 
-    pub(crate) fn decode(mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version) -> Result<Self, Fault> {
         let mut disconnect = Self::new(ReasonCode::Success);
         // 3.14.2.1: a remaining length of 0 means Normal disconnection, one of 1 means no properties.
         if version.has_properties() && reader.left() > 0 {
@@ -51,7 +51,7 @@ impl Disconnect {
 }
 
 impl DisconnectProperties {
-    fn decode(reader: &mut Reader) -> Result<Self, Fault> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let mut properties = Self::default();
         let mut section = PropertyReader::new(reader, Carrier::Packet(PacketType::Disconnect))?;
         while let Some(id) = section.next()? {

@@ -1,10 +1,11 @@
 //! PUBLISH (3.3).
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use bytestring::ByteString;
 
 use crate::data::{Measure, Reader, Redacted, Sink};
 use crate::error::Fault;
-use crate::fixed_header::PublishFlags;
+use crate::fixed_header::{FixedHeader, PublishFlags};
 use crate::properties::{Carrier, PropertyReader, PropertySink, WriteProperties, id, value_fault};
 use crate::{
     Delivery, MessageProperties, PacketQos, PacketType, QoS, SubscriptionId, Topic, TopicAlias, Version,
@@ -56,43 +57,82 @@ impl std::fmt::Debug for Publish {
 }
 
 impl Publish {
-    #[inline]
-    pub(crate) fn decode(flags: u8, mut reader: Reader, version: Version) -> Result<Self, Fault> {
-        let PublishFlags { dup, qos, retain } = PublishFlags::read(flags)?;
-        let name = reader.text()?;
+    /// Inlined, so that the packet is made where it stays.
+    #[inline(always)]
+    pub(crate) fn decode(header: &FixedHeader, mut bytes: Bytes, version: Version) -> Result<Self, Fault> {
+        header.check_length(version)?;
+        let PublishFlags { dup, qos, retain } = PublishFlags::read(header.flags)?;
+        let mut reader = Reader::new(&bytes, header.bytes);
+        let name = reader.field()?;
         let qos = match qos {
             QoS::AtMostOnce => PacketQos::AtMostOnce,
             QoS::AtLeastOnce => PacketQos::AtLeastOnce(reader.packet_id()?),
             QoS::ExactlyOnce => PacketQos::ExactlyOnce(reader.packet_id()?),
         };
-        let mut alias = None;
-        let mut subscription_ids = Vec::new();
-        let mut properties = MessageProperties::default();
-        if version.has_properties() {
-            let mut section = PropertyReader::new(&mut reader, Carrier::Packet(PacketType::Publish))?;
-            while let Some(id) = section.next()? {
-                match id {
-                    id::TOPIC_ALIAS => {
-                        alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?)
-                    }
-                    id::SUBSCRIPTION_IDENTIFIER => {
-                        let number = section.variable_byte_integer()?;
-                        subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
-                    }
-                    _ => properties.read(id, &mut section)?,
-                }
-            }
-            properties.user_properties = section.finish();
+        if !version.has_properties() || (!name.is_empty() && reader.skip_empty_properties()) {
+            let payload_at = reader.position();
+            let name = bytes.slice(name);
+            bytes.advance(payload_at);
+            Topic::check(&name).map_err(Fault::TopicName)?;
+            let Ok(name) = ByteString::try_from(name) else { return Err(Fault::NotUtf8) };
+            return Ok(Self {
+                dup,
+                qos,
+                retain,
+                topic: PublishTopic::Name(Topic::checked(name)),
+                subscription_ids: Vec::new(),
+                properties: MessageProperties::default(),
+                payload: bytes,
+            });
         }
-        let topic = match (name.is_empty(), alias) {
-            (true, Some(alias)) => PublishTopic::Alias(alias),
-            (true, None) if version.has_properties() => return Err(Fault::NoTopic),
-            (_, None) => PublishTopic::Name(Topic::parse(name).map_err(Fault::TopicName)?),
-            (false, Some(alias)) => {
-                PublishTopic::Define(Topic::parse(name).map_err(Fault::TopicName)?, alias)
+        let PublishProperties { alias, subscription_ids, properties } =
+            PublishProperties::decode(&mut reader)?;
+        let payload_at = reader.position();
+        let Ok(name) = ByteString::try_from(bytes.slice(name)) else { return Err(Fault::NotUtf8) };
+        let topic = topic(name, alias, version)?;
+        bytes.advance(payload_at);
+        Ok(Self { dup, qos, retain, topic, subscription_ids, properties, payload: bytes })
+    }
+}
+
+/// How the packet names its topic (3.3.2.1, 3.3.2.3.4).
+#[inline(always)]
+fn topic(name: ByteString, alias: Option<TopicAlias>, version: Version) -> Result<PublishTopic, Fault> {
+    match alias {
+        Some(alias) if name.is_empty() => Ok(PublishTopic::Alias(alias)),
+        Some(alias) => Ok(PublishTopic::Define(Topic::parse(name).map_err(Fault::TopicName)?, alias)),
+        None if name.is_empty() && version.has_properties() => Err(Fault::NoTopic),
+        None => Ok(PublishTopic::Name(Topic::parse(name).map_err(Fault::TopicName)?)),
+    }
+}
+
+/// All properties of PUBLISH (3.3.2.3).
+#[derive(Debug, Default)]
+struct PublishProperties {
+    alias: Option<TopicAlias>,
+    subscription_ids: Vec<SubscriptionId>,
+    properties: MessageProperties,
+}
+
+impl PublishProperties {
+    #[inline(always)]
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+        let mut all = Self::default();
+        let mut section = PropertyReader::new(reader, Carrier::Packet(PacketType::Publish))?;
+        while let Some(id) = section.next()? {
+            match id {
+                id::TOPIC_ALIAS => {
+                    all.alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?)
+                }
+                id::SUBSCRIPTION_IDENTIFIER => {
+                    let number = section.variable_byte_integer()?;
+                    all.subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
+                }
+                _ => all.properties.read(id, &mut section)?,
             }
-        };
-        Ok(Self { dup, qos, retain, topic, subscription_ids, properties, payload: reader.rest() })
+        }
+        all.properties.user_properties = section.finish();
+        Ok(all)
     }
 }
 

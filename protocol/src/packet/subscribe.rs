@@ -79,7 +79,7 @@ pub struct SubAck {
 }
 
 impl Subscribe {
-    pub(crate) fn decode(mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version) -> Result<Self, Fault> {
         let packet_id = reader.packet_id()?;
         let mut subscription_id = None;
         let mut user_properties = UserProperties::new();
@@ -108,7 +108,7 @@ impl Subscribe {
 }
 
 impl Subscription {
-    fn decode(reader: &mut Reader, version: Version) -> Result<Self, Fault> {
+    fn decode(reader: &mut Reader<'_>, version: Version) -> Result<Self, Fault> {
         let filter = TopicFilter::parse(reader.text()?).map_err(Fault::TopicFilter)?;
         let options = SubscriptionOptions::from_byte(reader.u8()?, version)?;
         if options.no_local && filter.is_shared() {
@@ -180,7 +180,7 @@ impl Body for Subscribe {
 }
 
 impl SubAck {
-    pub(crate) fn decode(mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version) -> Result<Self, Fault> {
         let packet = PacketType::SubAck;
         let packet_id = reader.packet_id()?;
         let mut properties = ReasonProperties::default();

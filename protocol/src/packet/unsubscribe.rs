@@ -31,7 +31,7 @@ pub struct UnsubAck {
 }
 
 impl Unsubscribe {
-    pub(crate) fn decode(mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version) -> Result<Self, Fault> {
         let packet_id = reader.packet_id()?;
         let mut user_properties = UserProperties::new();
         if version.has_properties() {
@@ -78,7 +78,7 @@ impl Body for Unsubscribe {
 }
 
 impl UnsubAck {
-    pub(crate) fn decode(mut reader: Reader, version: Version) -> Result<Self, Fault> {
+    pub(crate) fn decode(mut reader: Reader<'_>, version: Version) -> Result<Self, Fault> {
         let packet = PacketType::UnsubAck;
         let packet_id = reader.packet_id()?;
         let mut properties = ReasonProperties::default();
