@@ -53,7 +53,7 @@ pub struct Fleet<'a> {
     pub now: SystemTime,
     /// How many devices: at most [`crate::device::largest_fleet`].
     pub devices: usize,
-    /// How many messages each of them sends in a second.
+    /// How many messages all of them together send in a second.
     pub messages_per_second: NonZeroU32,
     /// How long they send.
     pub replay: Duration,
@@ -211,7 +211,7 @@ impl Fleet<'_> {
     fn progress(&self, ledger: &SharedLedger, began: Duration) -> Progress {
         let elapsed = ledger.clock.elapsed().saturating_sub(began);
         ledger.with(|ledger| {
-            if elapsed > self.replay {
+            if elapsed >= self.replay {
                 return Progress::Settling { open: ledger.open() };
             }
             Progress::Replaying {

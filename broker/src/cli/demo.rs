@@ -41,7 +41,7 @@ pub(crate) struct DemoArguments {
     /// How many devices there are, from 1 to 2232.
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=i64::from(DEVICES_MAX)))]
     devices: u16,
-    /// How many readings all devices together send in a second.
+    /// How many readings all devices together send in a second. A subscriber has to take them all.
     #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: u32,
     /// Print the report as JSON, with times in microseconds.
@@ -94,11 +94,7 @@ fn print(report: &Report, arguments: &DemoArguments) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut out, report)?;
         return writeln!(out);
     }
-    let DemoArguments { seconds, rate, .. } = arguments;
-    writeln!(
-        out,
-        "Devices replayed recorded weather over QUIC for {seconds} s, {rate} readings per second each.\n"
-    )?;
+    writeln!(out, "A fleet replayed recorded weather over QUIC for {} s.\n", arguments.seconds)?;
     write!(out, "{report}")
 }
 
