@@ -18,7 +18,7 @@ mod snapshot;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rivulet_protocol::{Message, Packet, Topic};
+use rivulet_protocol::{ClientId, Message, Packet, Topic};
 
 pub use self::record::{DeliveryTerms, Record};
 pub use self::snapshot::{Snapshot, StoredDelivery, StoredMessage, StoredSession};
@@ -58,6 +58,8 @@ pub(crate) struct Durable {
     topics: Vec<Topic>,
     /// What the store did not take, and has to be told again.
     missed: Subjects,
+    /// Clients whose session is over, which a restart would bring back while its end is not safe.
+    ended: BTreeMap<ClientId, Commit>,
 }
 
 /// What records are about.
@@ -87,6 +89,17 @@ impl Durable {
     /// Adds a record to the batch of this step.
     pub(crate) fn write(&mut self, record: Record) {
         self.batch.push(record);
+    }
+
+    /// Adds to the batch of this step that the session of a client is over.
+    pub(crate) fn write_end(&mut self, session: SessionKey, client_id: ClientId) {
+        self.ended.insert(client_id, Commit(self.last.0 + 1));
+        self.write(Record::SessionEnded { session });
+    }
+
+    /// Whether a restart might bring back a session of this client that is over.
+    pub(crate) fn may_bring_back(&self, client_id: &ClientId) -> bool {
+        self.ended.contains_key(client_id)
     }
 
     /// Adds to the batch of this step that a topic has another retained message, or none.
@@ -161,6 +174,7 @@ impl Durable {
     pub(crate) fn confirm(&mut self, through: Commit, outputs: &mut VecDeque<Output>) {
         self.safe = self.safe.max(through);
         while self.unsafe_subjects.pop_front_if(|(commit, _)| *commit <= through).is_some() {}
+        self.ended.retain(|_, commit| *commit > through);
         while let Some((_, connection)) = self.waits.pop_front_if(|(commit, _)| *commit <= through) {
             let Some(held) = self.held.get_mut(&connection) else { continue };
             held.release(through, outputs);
@@ -172,6 +186,7 @@ impl Durable {
 
     /// The commits from this one on failed: hands over what waited for them, for the caller to refuse, by connection.
     pub(crate) fn fail(&mut self, from: Commit) -> Vec<(ConnectionKey, Vec<Output>)> {
+        self.ended.retain(|_, commit| *commit < from);
         let first = self.unsafe_subjects.partition_point(|(commit, _)| *commit < from);
         for (_, subjects) in self.unsafe_subjects.split_off(first) {
             self.missed.sessions.extend(subjects.sessions);

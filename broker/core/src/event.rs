@@ -88,7 +88,7 @@ pub enum Event {
         /// Why.
         reason: DropReason,
     },
-    /// A will was published, or was due and refused (3.1.2.5).
+    /// A will was published (3.1.2.5).
     WillPublished {
         /// Whose.
         client_id: ClientId,

@@ -153,7 +153,7 @@ impl Broker {
                 self.durable.hold(connection);
             }
         }
-        let stays = session.connection.is_none() || !session.queue.is_empty();
+        let stays = session.connection.is_none() || !session.queue.is_empty() || publication.kept.is_some();
         let message = if stays { publication.kept() } else { Arc::clone(&publication.message) };
         let expires = publication.expires;
         let waiting = Waiting { position, message, qos, retain, subscription_ids, expires };

@@ -25,8 +25,12 @@ impl Broker {
     /// Lets go what waited for a failed write: acknowledgements as refusals if the client understands them; else the
     /// connection ends before the acknowledgement.
     fn refuse_outputs(&mut self, now: Now, key: ConnectionKey, outputs: Vec<Output>, fault: StoreFault) {
-        let open = self.connections.get_mut(key).and_then(Connection::open_mut);
-        let knows_reasons = open.is_some_and(|open| open.peer.version.has_properties());
+        let Some(open) = self.connections.get(key).and_then(Connection::open) else {
+            // It has ended already; its close is all that is left of it.
+            let closes = outputs.into_iter().filter(|output| matches!(output, Output::Close { .. }));
+            return self.outbox.0.extend(closes);
+        };
+        let knows_reasons = open.peer.version.has_properties();
         for output in outputs {
             let Output::Send { connection, flow, packet: Outgoing::Packet(packet) } = output else {
                 self.outbox.push(output);

@@ -198,3 +198,15 @@ fn a_store_that_works_again_learns_what_it_missed() {
     driver.subscribe(late, "kept", QoS::AtMostOnce);
     assert_eq!(driver.payloads(late), ["k"]);
 }
+
+#[test]
+fn a_client_that_left_while_the_store_failed_is_closed_and_told_nothing_false() {
+    let (mut driver, _, publisher) = scene();
+    driver.stall_disk();
+    let from = Commit(driver.commits.last().unwrap().0 + 1);
+    driver.send(publisher, publish1(1, "t", "a"));
+    driver.send(publisher, disconnect(ReasonCode::Success));
+    driver.fail_disk(from, StoreFault::Full);
+    driver.assert_silent(publisher);
+    assert_eq!(driver.closed[&publisher], CloseCause::Client(ReasonCode::Success));
+}

@@ -80,7 +80,7 @@ impl Broker {
         self.clients.remove(&session.client_id);
         self.router.forget(key);
         if session.is_stored {
-            self.durable.write(Record::SessionEnded { session: key });
+            self.durable.write_end(key, session.client_id);
         }
     }
 }
