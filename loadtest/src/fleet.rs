@@ -189,11 +189,11 @@ impl Fleet<'_> {
         let settled = async {
             loop {
                 tokio::select! {
-                    sent = sending.join_next(), if !sending.is_empty() => {
-                        if let Some(Ok(behind)) = sent {
-                            behind_schedule.append(&behind);
-                        }
-                    }
+                    sent = sending.join_next(), if !sending.is_empty() => match sent {
+                        Some(Ok(behind)) => behind_schedule.append(&behind),
+                        Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+                        None => {}
+                    },
                     () = sleep(SETTLE_POLL), if sending.is_empty() => {
                         if ledger.with(|ledger| ledger.open()) == 0 {
                             return;
