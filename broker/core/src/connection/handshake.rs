@@ -245,7 +245,7 @@ impl Broker {
         } else {
             // From here on it ends with its connection, and a restart is an end of that.
             session.is_stored = false;
-            self.durable.write(Record::SessionEnded { session: key });
+            self.durable.write_end(key, session.client_id.clone());
         }
         key
     }

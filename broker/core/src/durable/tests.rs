@@ -210,3 +210,24 @@ fn a_client_that_left_while_the_store_failed_is_closed_and_told_nothing_false() 
     driver.assert_silent(publisher);
     assert_eq!(driver.closed[&publisher], CloseCause::Client(ReasonCode::Success));
 }
+
+/// [MQTT-3.2.2-2]: the client would find a session that it was told it has not.
+#[test]
+fn a_session_that_replaces_a_stored_one_waits_for_the_end_of_that() {
+    let (mut driver, subscriber, _) = scene();
+    driver.send(subscriber, disconnect(ReasonCode::Success));
+    driver.stall_disk();
+    let first = driver.open();
+    driver.send(first, Packet::Connect(Box::new(connect("sub"))));
+    driver.assert_silent(first);
+    driver.handle(Input::ConnectionLost { connection: first, loss: NetworkLoss::TimedOut });
+    let second = driver.open();
+    driver.send(second, Packet::Connect(Box::new(connect("sub"))));
+    driver.assert_silent(second);
+    driver.resume_disk();
+    assert!(!driver.connack(second).session_present);
+    driver.stall_disk();
+    let third = driver.open();
+    driver.send(third, Packet::Connect(Box::new(connect("sub"))));
+    assert!(!driver.connack(third).session_present, "what is over is over");
+}

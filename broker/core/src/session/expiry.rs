@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::will;
 use crate::broker::Broker;
-use crate::durable::Record;
 use crate::{Event, Limits, Now, SessionKey, Timer};
 
 /// A session expiry interval. 0 ends the session with its connection; `u32::MAX` never ends it.
