@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::data::{Measure, Sink, VARIABLE_BYTE_INTEGER_MAX, VariableByteInteger};
 use crate::fixed_header::first_byte;
-use crate::packet::{PublishParts, TypedAck};
+use crate::packet::{Ack, PublishParts, TypedAck};
 use crate::properties::WriteProperties;
 use crate::{Delivery, Packet, PacketType, ReasonCode, Version};
 
@@ -64,7 +64,7 @@ pub enum EncodeError {
 }
 
 /// Encoded bytes on their way out, in order: small parts are gathered, a large payload stays the slice that it is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct OutBuffer {
     chunks: Vec<Bytes>,
     tail: BytesMut,
@@ -90,6 +90,13 @@ pub(crate) trait Body {
 
     /// Writes it.
     fn write<S: Sink>(&self, version: Version, explanation: Explanation, sink: &mut S);
+}
+
+/// Without the bytes, which may be anybody's password.
+impl std::fmt::Debug for OutBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutBuffer").field("bytes", &self.len()).field("chunks", &self.chunks.len()).finish()
+    }
 }
 
 impl OutBuffer {
@@ -199,12 +206,7 @@ impl Encoder {
         Ok((properties, header))
     }
 
-    fn encode_ack(
-        &self,
-        packet_type: PacketType,
-        ack: &crate::packet::Ack,
-        out: &mut OutBuffer,
-    ) -> Result<(), EncodeError> {
+    fn encode_ack(&self, packet_type: PacketType, ack: &Ack, out: &mut OutBuffer) -> Result<(), EncodeError> {
         self.encode_body(packet_type, &TypedAck { packet_type, ack }, out)
     }
 

@@ -11,6 +11,7 @@
 
 mod hex;
 mod text;
+mod theirs;
 
 use bytes::BytesMut;
 use hex::parse_bytes;
@@ -34,6 +35,10 @@ const FILES: [(&str, &str); 12] = [
     ("unsuback.txt", include_str!("golden/unsuback.txt")),
     ("unsubscribe.txt", include_str!("golden/unsubscribe.txt")),
 ];
+
+/// How `mqttbytes` reads the vectors where it differs from us. `UPDATE=1 cargo test -p rivulet-protocol --test golden`
+/// writes it anew.
+const DIFFERENCES: &str = include_str!("golden/mqttbytes.txt");
 
 struct Vector {
     name: String,
@@ -141,6 +146,43 @@ fn a_fault_in_connect_says_which_version_to_answer_in() {
         let is_there = |text| vector.bytes.windows(9).any(|window| window.starts_with(&parse_bytes(text)));
         let has_level = levels.into_iter().find(|(text, _)| is_there(text));
         assert_eq!(error.version, has_level.map(|(_, version)| version), "{}", vector.name);
+    }
+}
+
+#[test]
+fn mqttbytes_differs_where_the_list_says_and_nowhere_else() {
+    let differences: Vec<_> = vectors().iter().filter_map(difference).collect();
+    let list = DIFFERENCES.lines().filter(|line| line.starts_with('#'));
+    let list = list.map(str::to_owned).chain(differences).collect::<Vec<_>>().join("\n") + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/mqttbytes.txt");
+        std::fs::write(path, &list).unwrap();
+    } else {
+        assert_eq!(list, DIFFERENCES);
+    }
+}
+
+/// What `mqttbytes` makes of a vector, and what says that it should not.
+fn difference(vector: &Vector) -> Option<String> {
+    let version = match (vector.version, decode(vector, &vector.bytes)) {
+        (Some(version), _) => version,
+        (None, Ok(packet)) => version_of(&packet?)?,
+        (None, Err(error)) => error.version?,
+    };
+    let read = theirs::read(version, &vector.bytes);
+    let waits = matches!(read, Err(mqttbytes::Error::InsufficientBytes(_)));
+    match (&vector.expected, read) {
+        (Expected::Packet { text, .. }, Ok(Some(packet))) if describe(&packet) == *text => None,
+        (Expected::Packet { .. }, Ok(_)) => Some(format!("{}: reads another packet", vector.name)),
+        (Expected::Packet { .. }, Err(_)) if waits => Some(format!("{}: waits for more bytes", vector.name)),
+        (Expected::Packet { .. }, Err(error)) => Some(format!("{}: refuses it as {error:?}", vector.name)),
+        (Expected::Refused { statement, .. }, Ok(_)) => {
+            Some(format!("{}: takes it, against {statement}", vector.name))
+        }
+        (Expected::Refused { statement, .. }, Err(_)) if waits => {
+            Some(format!("{}: waits for more bytes, against {statement}", vector.name))
+        }
+        (Expected::Refused { .. }, Err(_)) => None,
     }
 }
 
