@@ -179,7 +179,7 @@ impl Broker {
                     }
                 }
                 let delivery = Delivery { topic_alias: alias, ..delivery_of(now, &waiting, Some(id)) };
-                session.inflight.insert(id, via.flow, waiting);
+                session.inflight.insert(id, waiting);
                 delivery
             }
         };

@@ -120,9 +120,7 @@ impl Durable {
 
     /// All outputs of this connection, from this step on, wait for the batch of this step.
     pub(crate) fn hold(&mut self, connection: ConnectionKey) {
-        if !self.concerned.contains(&connection) {
-            self.concerned.push(connection);
-        }
+        self.concerned.push(connection);
     }
 
     /// All outputs of this connection, from this step on, wait for what is not yet safe.
@@ -158,7 +156,10 @@ impl Durable {
             let topics = self.topics.drain(..).collect();
             self.unsafe_subjects.push_back((self.last, Subjects { sessions, topics }));
             outputs.push_back(Output::Persist { commit: self.last, batch: std::mem::take(&mut self.batch) });
-            for connection in std::mem::take(&mut self.concerned) {
+            let mut concerned = std::mem::take(&mut self.concerned);
+            concerned.sort_unstable();
+            concerned.dedup();
+            for connection in concerned {
                 self.wait(connection, self.last);
             }
         }

@@ -17,7 +17,7 @@ pub enum Timer {
     SessionExpiry(SessionKey),
     /// The will's delay is over (3.1.3.2.2).
     Will(SessionKey),
-    /// Deliveries were left over by the budget of a step.
+    /// Deliveries were left over by the budget of a step, or what a store has kept was not yet taken over.
     Deliveries,
 }
 

@@ -182,7 +182,6 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else { return true };
         session.queue.merge(flow);
         session.incoming.unbind(flow);
-        session.inflight.leave_flow(flow);
         session.replays.retain(|replay| replay.terms.flow != flow);
         if session.is_stored {
             for (filter, terms) in self.router.subscriptions(key).filter(|(_, terms)| terms.flow == flow) {

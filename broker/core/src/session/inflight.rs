@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rivulet_protocol::{PacketId, QoS};
 
 use super::queue::Waiting;
-use crate::{FlowKey, Position};
+use crate::Position;
 
 /// All deliveries in flight of one session.
 #[derive(Debug, Default)]
@@ -19,7 +19,6 @@ pub(crate) struct Inflight {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) position: Position,
-    pub(crate) flow: FlowKey,
     pub(crate) stage: Stage,
     /// Whether it takes a place in the send quota of this connection (4.9).
     pub(crate) is_counted: bool,
@@ -46,15 +45,14 @@ impl Stage {
 
 impl Inflight {
     /// Notes a delivery that is sent.
-    pub(crate) fn insert(&mut self, id: PacketId, flow: FlowKey, waiting: Waiting) {
-        let exchange =
-            Exchange { position: waiting.position, flow, stage: Stage::Sent(waiting), is_counted: true };
+    pub(crate) fn insert(&mut self, id: PacketId, waiting: Waiting) {
+        let exchange = Exchange { position: waiting.position, stage: Stage::Sent(waiting), is_counted: true };
         self.exchanges.insert(id, exchange);
     }
 
     /// Notes a delivery of a former connection; [`Self::begin_resend`] must follow.
     pub(crate) fn restore(&mut self, id: PacketId, position: Position, stage: Stage) {
-        self.exchanges.insert(id, Exchange { position, flow: FlowKey::CONTROL, stage, is_counted: false });
+        self.exchanges.insert(id, Exchange { position, stage, is_counted: false });
     }
 
     pub(crate) fn get_mut(&mut self, id: PacketId) -> Option<&mut Exchange> {
@@ -82,19 +80,11 @@ impl Inflight {
     pub(crate) fn begin_resend(&mut self) {
         let mut order: Vec<(Position, PacketId)> = Vec::with_capacity(self.exchanges.len());
         for (id, exchange) in &mut self.exchanges {
-            exchange.flow = FlowKey::CONTROL;
             exchange.is_counted = false;
             order.push((exchange.position, *id));
         }
         order.sort_unstable();
         self.resend = order.into_iter().map(|(_, id)| id).collect();
-    }
-
-    /// A data flow is gone: later packets of its exchanges go to the control flow.
-    pub(crate) fn leave_flow(&mut self, flow: FlowKey) {
-        for exchange in self.exchanges.values_mut().filter(|exchange| exchange.flow == flow) {
-            exchange.flow = FlowKey::CONTROL;
-        }
     }
 
     /// The next exchange to be taken up again on this connection.
