@@ -1,77 +1,279 @@
-//! Who is let in: the answer to the core's question about a client.
+//! Who is let in, and what they may do: the answer to the core's question about a client.
+//!
+//! ```text
+//! credentials -> certificate -> password file -> token -> hook -> anonymous     whoever knows the client decides
+//!                                   |
+//!                     subject, expiry, grants -> access rules -> permissions
+//! ```
+//!
+//! Each listener names its authenticators and their order. One that does not know the client leaves it to the next; one
+//! that knows it lets it in or keeps it out. A client that has sent a name or a password is never anonymous: who gets it
+//! wrong is told so. Only a name that was proven counts in the access rules.
+//!
+//! Nothing here is on the way of a message: what a client may do is compiled once, when it is let in.
+//!
+//! Not here: how handshakes verify certificates (`tls`), and what becomes of a verdict (the core).
 
+pub mod acl;
+pub mod grants;
+pub mod hook;
+mod load;
+pub mod password;
+pub mod permissions;
+pub mod refusal;
+pub mod subject;
+pub mod token;
+
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rivulet_core::access::{AllowAll, Credentials};
-use rivulet_core::{ListenerKey, Verdict};
+use rivulet_core::access::Credentials;
+use rivulet_core::{ListenerKey, Now, Verdict, WallTime};
 use rivulet_protocol::ReasonCode;
+use tracing::{debug, warn};
 
-use crate::config::ListenerConfig;
+use crate::config::{AclChoice, Authenticator, ClientIdRule, FailurePolicy, ListenerAccess, TokenPlace};
+use acl::Acl;
+use grants::Grants;
+use hook::{Hook, HookAnswer};
+use password::{PasswordCheck, Passwords};
+use permissions::ClientPermissions;
+use refusal::Refusal;
+use subject::{Attribute, Subject};
+use token::{TokenFault, TokenVerifier};
 
-/// What each listener asks of its clients.
+pub use load::LoadFault;
+pub(crate) use load::read;
+
+/// Everything that clients are measured by, loaded and checked. Does not change: a reload makes another.
 #[derive(Debug)]
-pub(crate) struct Access {
-    allow_anonymous: Vec<bool>,
+pub struct AccessControl {
+    /// By the number of their [`ListenerKey`].
+    listeners: Vec<ListenerAccess>,
+    acl: Acl,
+    open: Acl,
+    passwords: Option<Passwords>,
+    tokens: Option<(TokenPlace, TokenVerifier)>,
+    hook: Option<Hook>,
+    counters: AccessCounters,
 }
 
-impl Access {
-    /// The rules of these listeners; a listener's key is its place among them.
-    pub(crate) fn new(listeners: &[ListenerConfig]) -> Self {
-        Self { allow_anonymous: listeners.iter().map(|listener| listener.allow_anonymous).collect() }
-    }
+/// What has been decided since the start. Counters only go up.
+#[derive(Debug, Default)]
+pub struct AccessCounters {
+    /// Clients let in by their certificate.
+    pub accepted_by_certificate: AtomicU64,
+    /// Clients let in by the password file.
+    pub accepted_by_password: AtomicU64,
+    /// Clients let in by a token.
+    pub accepted_by_jwt: AtomicU64,
+    /// Clients let in by the hook.
+    pub accepted_by_http: AtomicU64,
+    /// Clients let in without having shown anything.
+    pub accepted_anonymous: AtomicU64,
+    /// Clients kept out for a name, a password or a token that is wrong.
+    pub refused_bad_credentials: AtomicU64,
+    /// Clients kept out because nothing lets them in.
+    pub refused_not_authorized: AtomicU64,
+    /// Clients kept out for their client identifier.
+    pub refused_client_id: AtomicU64,
+    /// Clients kept out because nobody could tell in time.
+    pub refused_unavailable: AtomicU64,
+    /// Questions that the hook did not answer.
+    pub hook_failures: AtomicU64,
+}
 
-    /// Lets in whoever has proven an identity by certificate, and others where the listener allows it.
-    ///
-    /// A user name and a password alone prove nothing here: there is nothing to compare them with.
-    pub(crate) fn judge(&self, credentials: &Credentials) -> Verdict {
-        let ListenerKey(listener) = credentials.listener;
-        let allows = self.allow_anonymous.get(usize::from(listener)).copied().unwrap_or(false);
-        if credentials.identity.is_some() || allows {
-            Verdict::Accepted { permissions: Arc::new(AllowAll), expires: None }
-        } else {
-            Verdict::Refused(ReasonCode::NotAuthorized)
+/// What an authenticator that knows the client has found.
+#[derive(Default)]
+struct Proof {
+    username: Option<String>,
+    expires: Option<WallTime>,
+    grants: Grants,
+}
+
+impl AccessControl {
+    /// Judges a client. May take as long as a password, the hook and their queues take, and does not block meanwhile.
+    pub async fn authenticate(&self, now: Now, peer: Option<IpAddr>, credentials: Credentials) -> Verdict {
+        let judged = self.judge(now, peer, &credentials).await;
+        let client = credentials.client_id.as_ref().map_or_else(|| "-".to_owned(), |id| shown(id.as_str()));
+        match judged {
+            Ok((by, permissions, expires)) => {
+                count(self.counters.of_acceptance(by));
+                debug!(client, by = by.name(), "client accepted");
+                Verdict::Accepted { permissions: Arc::new(permissions), expires }
+            }
+            Err(refusal) => {
+                count(self.counters.of_refusal(refusal.reason()));
+                debug!(client, reason = ?refusal.reason(), cause = %refusal, "client refused");
+                Verdict::Refused(refusal.reason())
+            }
         }
     }
+
+    /// What was decided so far.
+    pub fn counters(&self) -> &AccessCounters {
+        &self.counters
+    }
+
+    async fn judge(
+        &self,
+        now: Now,
+        peer: Option<IpAddr>,
+        credentials: &Credentials,
+    ) -> Result<(Authenticator, ClientPermissions, Option<WallTime>), Refusal> {
+        let ListenerKey(key) = credentials.listener;
+        let listener = self.listeners.get(usize::from(key)).ok_or(Refusal::UnknownListener)?;
+        let (by, proof) = self.first_that_knows(now, peer, listener, credentials).await?;
+        let subject = Subject {
+            listener: listener.name.clone(),
+            client_id: credentials.client_id.as_ref().map(|id| id.as_str().to_owned()),
+            username: proof.username,
+            identity: credentials.identity.clone(),
+        };
+        check_client_id(listener.client_id, &subject)?;
+        let rules = match listener.acl {
+            AclChoice::File => &self.acl,
+            AclChoice::Open => &self.open,
+        };
+        let permissions = ClientPermissions { acl: rules.compile(&subject), grants: proof.grants };
+        Ok((by, permissions, proof.expires))
+    }
+
+    async fn first_that_knows(
+        &self,
+        now: Now,
+        peer: Option<IpAddr>,
+        listener: &ListenerAccess,
+        credentials: &Credentials,
+    ) -> Result<(Authenticator, Proof), Refusal> {
+        for &authenticator in &listener.authentication {
+            let proof = match authenticator {
+                Authenticator::Certificate => credentials.identity.is_some().then(Proof::default),
+                Authenticator::Password => self.by_password(credentials).await?,
+                Authenticator::Jwt => self.by_token(now, credentials)?,
+                Authenticator::Http => self.by_hook(now, peer, &listener.name, credentials).await?,
+                Authenticator::Anonymous => (!shows_secret(credentials)).then(Proof::default),
+            };
+            if let Some(proof) = proof {
+                return Ok((authenticator, proof));
+            }
+        }
+        Err(if shows_secret(credentials) { Refusal::NobodyKnows } else { Refusal::NothingShown })
+    }
+
+    async fn by_password(&self, credentials: &Credentials) -> Result<Option<Proof>, Refusal> {
+        let (Some(passwords), Some(username), Some(password)) =
+            (&self.passwords, &credentials.username, &credentials.password)
+        else {
+            return Ok(None);
+        };
+        match passwords.check(username.clone(), password.clone()).await {
+            PasswordCheck::Right => Ok(Some(Proof { username: Some(username.clone()), ..Proof::default() })),
+            PasswordCheck::Wrong => Err(Refusal::WrongPassword),
+            PasswordCheck::UnknownUser => Ok(None),
+            PasswordCheck::Busy => Err(Refusal::Busy),
+        }
+    }
+
+    fn by_token(&self, now: Now, credentials: &Credentials) -> Result<Option<Proof>, Refusal> {
+        let Some((place, verifier)) = &self.tokens else { return Ok(None) };
+        let token = match place {
+            TokenPlace::Password => credentials.password.as_deref(),
+            TokenPlace::Username => credentials.username.as_ref().map(String::as_bytes),
+        };
+        let Some(token) = token else { return Ok(None) };
+        let client_id = credentials.client_id.as_ref().map(|id| id.as_str());
+        match verifier.verify(now.wall, token, client_id) {
+            Ok(proof) => Ok(Some(Proof {
+                username: proof.username,
+                expires: Some(proof.expires),
+                grants: proof.grants,
+            })),
+            Err(TokenFault::NoToken) => Ok(None),
+            Err(fault) => Err(Refusal::Token(fault)),
+        }
+    }
+
+    async fn by_hook(
+        &self,
+        now: Now,
+        peer: Option<IpAddr>,
+        listener: &str,
+        credentials: &Credentials,
+    ) -> Result<Option<Proof>, Refusal> {
+        let Some(hook) = &self.hook else { return Ok(None) };
+        match hook.ask(now, listener, peer, credentials).await {
+            Ok(HookAnswer::Allow(proof)) => {
+                Ok(Some(Proof { username: proof.username, expires: proof.expires, grants: proof.grants }))
+            }
+            Ok(HookAnswer::Deny) => Err(Refusal::HookDenies),
+            Ok(HookAnswer::Ignore) => Ok(None),
+            Err(fault) => {
+                count(&self.counters.hook_failures);
+                warn!(cause = %fault, "hook gives no answer");
+                match hook.on_failure() {
+                    FailurePolicy::Deny => Err(Refusal::HookFails(fault)),
+                    FailurePolicy::Ignore => Ok(None),
+                }
+            }
+        }
+    }
+}
+
+impl AccessCounters {
+    fn of_acceptance(&self, by: Authenticator) -> &AtomicU64 {
+        match by {
+            Authenticator::Certificate => &self.accepted_by_certificate,
+            Authenticator::Password => &self.accepted_by_password,
+            Authenticator::Jwt => &self.accepted_by_jwt,
+            Authenticator::Http => &self.accepted_by_http,
+            Authenticator::Anonymous => &self.accepted_anonymous,
+        }
+    }
+
+    fn of_refusal(&self, reason: ReasonCode) -> &AtomicU64 {
+        if reason == ReasonCode::BadUserNameOrPassword {
+            &self.refused_bad_credentials
+        } else if reason == ReasonCode::ClientIdentifierNotValid {
+            &self.refused_client_id
+        } else if matches!(reason, ReasonCode::ServerBusy | ReasonCode::ServerUnavailable) {
+            &self.refused_unavailable
+        } else {
+            &self.refused_not_authorized
+        }
+    }
+}
+
+fn shows_secret(credentials: &Credentials) -> bool {
+    credentials.username.is_some() || credentials.password.is_some()
+}
+
+fn check_client_id(rule: ClientIdRule, subject: &Subject) -> Result<(), Refusal> {
+    let attribute = match rule {
+        ClientIdRule::Any => return Ok(()),
+        ClientIdRule::CommonName => Attribute::CommonName,
+        ClientIdRule::Username => Attribute::Username,
+    };
+    let is_own = subject.client_id.as_deref().is_some_and(|id| subject.values(attribute).contains(&id));
+    if is_own { Ok(()) } else { Err(Refusal::ClientId(attribute)) }
+}
+
+/// Characters of a client's text that are shown.
+const SHOWN_CHARACTERS_MAX: usize = 64;
+
+/// A text of a client's, made fit for a log: control characters escaped, and cut off where it becomes long.
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARACTERS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use rivulet_core::input::Identity;
-    use rivulet_protocol::Version;
-
-    use super::*;
-    use crate::config::Config;
-
-    fn credentials(listener: u16, identity: Option<Identity>) -> Credentials {
-        Credentials {
-            listener: ListenerKey(listener),
-            version: Version::V5,
-            client_id: None,
-            username: Some("user".to_owned()),
-            password: Some(Bytes::from_static(b"password")),
-            identity,
-        }
-    }
-
-    fn is_let_in(listener: u16, identity: Option<Identity>) -> bool {
-        let access = Access::new(&Config::default().listeners);
-        matches!(access.judge(&credentials(listener, identity)), Verdict::Accepted { .. })
-    }
-
-    #[test]
-    fn a_client_without_a_certificate_is_let_in_where_the_listener_allows_it() {
-        assert!(!is_let_in(0, None), "QUIC asks for certificates");
-        assert!(is_let_in(1, None), "TCP on loopback does not");
-    }
-
-    #[test]
-    fn a_certificate_lets_in_everywhere() {
-        assert!(is_let_in(0, Some(Identity::default())));
-    }
-
-    #[test]
-    fn an_unknown_listener_lets_nobody_in() {
-        assert!(!is_let_in(9, None));
-    }
-}
+mod tests;

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod acl;
 mod check;
 mod demo;
+mod passwd;
 mod property;
 mod publish;
 mod serve;
@@ -29,6 +31,8 @@ enum Command {
     #[command(name = "sub")]
     Subscribe(subscribe::SubscribeArguments),
     Demo(demo::DemoArguments),
+    Passwd(passwd::PasswdArguments),
+    Acl(acl::AclArguments),
 }
 
 /// Exit code for a run-time failure.
@@ -46,5 +50,7 @@ pub fn main() -> ExitCode {
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Subscribe(arguments) => subscribe::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Passwd(arguments) => passwd::run(&arguments),
+        Command::Acl(arguments) => acl::run(&arguments),
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rivulet_core::Limits;
 use tracing_subscriber::EnvFilter;
 
+mod access;
 mod environment;
 mod fault;
 mod limits;
@@ -18,6 +19,10 @@ mod listener;
 mod schema;
 mod value;
 
+pub use access::{
+    AccessConfig, AclChoice, Authenticator, ClientIdRule, FailurePolicy, HttpConfig, JwtConfig,
+    ListenerAccess, TokenPlace,
+};
 pub use fault::{Fault, Faults};
 pub use limits::{LinkLimits, QuicConfig};
 pub use listener::{Alpn, ClientCertificate, ListenerConfig, ServerFiles, TlsConfig};
@@ -44,6 +49,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where clients come in. At least one.
     pub listeners: Vec<ListenerConfig>,
+    /// What clients are measured by.
+    pub access: AccessConfig,
     /// The bounds of the core.
     pub limits: Limits,
     /// The bounds around it.
@@ -76,6 +83,11 @@ impl Config {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::parse(&name, &text, variables)
+    }
+
+    /// What the listeners ask of their clients, in the order of their keys.
+    pub fn listener_access(&self) -> Vec<ListenerAccess> {
+        self.listeners.iter().map(|listener| listener.access.clone()).collect()
     }
 
     /// Reads a text. `file` names it in messages.
@@ -138,13 +150,14 @@ fn read_root(mut root: Section<'_>) -> Config {
     log.finish();
     let (limits, link) = limits::read(root.section("limits"));
     let quic = limits::read_quic(root.section("quic"));
+    let access = access::read(root.section("access"));
     let sections = root.list(LISTENER);
     if sections.is_empty() || sections.len() > LISTENERS_MAX {
         root.fault(LISTENER, format!("must have from 1 to {LISTENERS_MAX} elements"));
     }
-    let listeners = sections.into_iter().filter_map(listener::read).collect();
+    let listeners = sections.into_iter().filter_map(|section| listener::read(section, &access)).collect();
     root.finish();
-    Config { data_dir, listeners, limits, link, quic, log: level }
+    Config { data_dir, listeners, access, limits, link, quic, log: level }
 }
 
 /// Every place where the text is no TOML.

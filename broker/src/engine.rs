@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use rivulet_core::access::Credentials;
 use rivulet_core::input::OperatorCommand;
-use rivulet_core::{Broker, CloseCause, ConnectionKey, Event, FlowKey, Input, Limits, Now, Output, Snapshot};
+use rivulet_core::{
+    Broker, CloseCause, ConnectionKey, Event, FlowKey, Input, Limits, Now, Output, Snapshot, Verdict,
+};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::access::Access;
+use crate::access::AccessControl;
 use crate::clock::{self, Clock};
 use crate::durability::Durability;
 use crate::link::{Arrival, Batch, BatchEnd, Command, FlowDesk};
@@ -44,7 +47,9 @@ pub(crate) struct Engine {
     changes: u64,
     /// Inputs that answer outputs at once.
     answers: VecDeque<Input>,
-    access: Access,
+    access: Arc<AccessControl>,
+    /// Clients that are being judged: one at most for each connection.
+    judged: JoinSet<(ConnectionKey, Verdict)>,
     durability: Durability,
     telemetry: Arc<Telemetry>,
     clock: Clock,
@@ -66,7 +71,7 @@ impl Engine {
     pub(crate) fn new(
         limits: Limits,
         snapshot: Snapshot,
-        access: Access,
+        access: Arc<AccessControl>,
         durability: Durability,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -80,6 +85,7 @@ impl Engine {
             changes: 0,
             answers: VecDeque::new(),
             access,
+            judged: JoinSet::new(),
             durability,
             telemetry,
             clock: Clock::start(),
@@ -99,10 +105,12 @@ impl Engine {
         while !(is_draining && self.links.is_empty()) {
             let is_due = self.arm(&mut timer, now);
             let mut command = None;
+            let mut verdict = None;
             tokio::select! {
                 biased;
                 received = operator.recv(), if !operator.is_closed() => command = received,
                 () = timer.wait(), if !is_due => {}
+                Some(judged) = self.judged.join_next() => verdict = Some(judged),
                 received = inbox.recv_many(&mut arrivals, ROUND_ARRIVALS_MAX) => if received == 0 { return },
                 // Work is left over: the others on this thread get their turn, and then it goes on.
                 () = tokio::task::yield_now(), if is_due => {}
@@ -111,6 +119,10 @@ impl Engine {
             if let Some(command) = command {
                 is_draining |= matches!(command, OperatorCommand::Drain);
                 self.apply(now, Input::Operator(command));
+            }
+            // One that has ended without a verdict leaves its client to the time-out of CONNECT.
+            if let Some(Ok((connection, verdict))) = verdict {
+                self.apply(now, Input::Authenticated { connection, verdict });
             }
             if self.broker.poll_timeout().is_some_and(|(at, _)| at <= now.instant) {
                 self.apply(now, Input::TimerDue);
@@ -240,7 +252,7 @@ impl Engine {
             Output::ResetFlow { connection, flow: _, cause } | Output::Close { connection, cause } => {
                 self.close(connection, cause);
             }
-            Output::Authenticate { connection, credentials } => self.authenticate(connection, &credentials),
+            Output::Authenticate { connection, credentials } => self.authenticate(connection, *credentials),
             Output::Persist { commit, batch } => self.durability.persist(commit, batch),
             Output::Pause { connection, flow: _ } => self.pause(connection, true),
             Output::Resume { connection, flow: _ } => self.pause(connection, false),
@@ -287,9 +299,11 @@ impl Engine {
         }
     }
 
-    fn authenticate(&mut self, connection: ConnectionKey, credentials: &Credentials) {
-        let verdict = self.access.judge(credentials);
-        self.answers.push_back(Input::Authenticated { connection, verdict });
+    /// Lets a task of its own judge the client: passwords and the hook take their time.
+    fn authenticate(&mut self, connection: ConnectionKey, credentials: Credentials) {
+        let (access, now) = (Arc::clone(&self.access), self.clock.now());
+        let peer = self.links.get(&connection).map(|link| link.peer.address.ip());
+        self.judged.spawn(async move { (connection, access.authenticate(now, peer, credentials).await) });
     }
 
     fn tell(&mut self, event: &Event) {

@@ -27,7 +27,7 @@ use rivulet_core::{Limits, ListenerKey};
 use rivulet_storage::LoadFailed;
 use tokio::sync::{mpsc, oneshot};
 
-mod access;
+pub mod access;
 pub mod cli;
 mod clock;
 pub mod config;
@@ -46,6 +46,7 @@ pub use config::Config;
 pub use tls::OwnCertificates;
 pub use transport::TransportKind;
 
+use access::{AccessControl, AccessCounters, LoadFault};
 use data_directory::DataDirectory;
 use telemetry::{Counters, Telemetry};
 
@@ -57,6 +58,7 @@ const OPERATOR_COMMANDS_MAX: usize = 16;
 pub struct RunningBroker {
     listeners: Vec<BoundListener>,
     own: Option<Arc<OwnCertificates>>,
+    access: Arc<AccessControl>,
     telemetry: Arc<Telemetry>,
     operator: mpsc::Sender<OperatorCommand>,
     stop: oneshot::Sender<()>,
@@ -99,6 +101,9 @@ pub enum StartError {
     /// QUIC begins with AES-128-GCM (RFC 9001, 5.2).
     #[error("TLS configuration lacks the cipher suite that QUIC begins with")]
     Ciphers,
+    /// Files of the access control.
+    #[error("{}", lines(.0))]
+    Access(Vec<LoadFault>),
     /// The data directory.
     #[error("data directory {}: {problem}", path.display())]
     DataDirectory {
@@ -120,13 +125,15 @@ pub enum StartError {
 /// # Errors
 ///
 /// An address that cannot be bound, certificates that cannot be used, a data directory that cannot be, or one in which
-/// another broker runs.
+/// another broker runs; faults in the files of the access control.
 pub async fn start(config: Config) -> Result<RunningBroker, StartError> {
     let (started, starting) = oneshot::channel();
     let (stop, stopping) = oneshot::channel();
     let (ended, stopped) = oneshot::channel();
     let (operator, commands) = mpsc::channel(OPERATOR_COMMANDS_MAX);
     let telemetry = Arc::new(Telemetry::default());
+    let access =
+        Arc::new(AccessControl::load(&config.access, config.listener_access()).map_err(StartError::Access)?);
     let (own, directory) = match OwnCertificates::are_needed(&config) {
         true => {
             let directory = DataDirectory::open(&config.data_dir)?;
@@ -137,6 +144,7 @@ pub async fn start(config: Config) -> Result<RunningBroker, StartError> {
     let start = shard::Start {
         config,
         own: own.clone(),
+        access: Arc::clone(&access),
         telemetry: Arc::clone(&telemetry),
         operator: operator.clone(),
         commands,
@@ -152,7 +160,7 @@ pub async fn start(config: Config) -> Result<RunningBroker, StartError> {
     thread.spawn(run).map_err(StartError::Runtime)?;
     let lost = |_| StartError::Runtime(io::Error::other("the shard's thread ended before it listened"));
     let listeners = starting.await.map_err(lost)??;
-    Ok(RunningBroker { listeners, own, telemetry, operator, stop, stopped })
+    Ok(RunningBroker { listeners, own, access, telemetry, operator, stop, stopped })
 }
 
 impl RunningBroker {
@@ -179,6 +187,11 @@ impl RunningBroker {
         self.telemetry.counters()
     }
 
+    /// Who was let in and who was not, so far.
+    pub fn access_counters(&self) -> &AccessCounters {
+        self.access.counters()
+    }
+
     /// Has other limits from here on, where that is possible while it runs. What is over them already is left to end by
     /// itself. The number of connections and the largest packet stay what they were at the start.
     pub async fn set_limits(&self, limits: Limits) {
@@ -193,6 +206,10 @@ impl RunningBroker {
         let _told = self.stop.send(());
         let _ended = self.stopped.await;
     }
+}
+
+fn lines(faults: &[LoadFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What a person can do about a socket that cannot be had.

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::access::Access;
+use crate::access::AccessControl;
 use crate::config::{Config, ListenerConfig};
 use crate::durability::Durability;
 use crate::engine::{Engine, INBOX_ARRIVALS_MAX};
@@ -35,6 +35,7 @@ enum Listening {
 pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) own: Option<Arc<OwnCertificates>>,
+    pub(crate) access: Arc<AccessControl>,
     pub(crate) telemetry: Arc<Telemetry>,
     /// The engine's ear: who speaks, and who listens.
     pub(crate) operator: mpsc::Sender<OperatorCommand>,
@@ -55,10 +56,10 @@ pub(crate) fn run(start: Start) {
 }
 
 async fn serve(start: Start) {
-    let Start { config, own, telemetry, operator, commands, started, stop } = start;
+    let Start { config, own, access, telemetry, operator, commands, started, stop } = start;
     let (inbox, arrivals) = mpsc::channel(INBOX_ARRIVALS_MAX);
     let opened = match listen(&config, own.as_deref()).await {
-        Ok(bound) => engine(&config, &telemetry).map(|engine| (bound, engine)),
+        Ok(bound) => engine(&config, &access, &telemetry).map(|engine| (bound, engine)),
         Err(error) => Err(error),
     };
     let (bound, engine) = match opened {
@@ -96,13 +97,17 @@ async fn serve(start: Start) {
     running.abort();
 }
 
-fn engine(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Engine, StartError> {
+fn engine(
+    config: &Config,
+    access: &Arc<AccessControl>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Engine, StartError> {
     let mut store = MemoryStore::new();
     let snapshot = store.load()?;
     Ok(Engine::new(
         config.limits.clone(),
         snapshot,
-        Access::new(&config.listeners),
+        Arc::clone(access),
         Durability::new(Box::new(store)),
         Arc::clone(telemetry),
     ))

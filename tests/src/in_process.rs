@@ -29,7 +29,8 @@ impl TestBroker {
 
     /// With sections of a configuration beside the two listeners.
     pub async fn start_with(sections: &str) -> Self {
-        let listeners = "[[listener]]\ntransport = 'tcp'\naddress = '127.0.0.1:0'\nallow_anonymous = true\n\
+        let listeners = "[[listener]]\ntransport = 'tcp'\naddress = '127.0.0.1:0'\nauthentication = ['anonymous']\n\
+            acl = 'open'\n\
             [[listener]]\ntransport = 'quic'\naddress = '127.0.0.1:0'\n";
         Self::start_from(&format!("{listeners}{sections}")).await
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::Config;
+use crate::access::{AccessControl, LoadFault};
 use crate::config::{Fault, Faults};
 use crate::tls::{self, OwnCertificates};
 
@@ -20,7 +21,8 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     let file = arguments.config.as_deref();
     let checked = Config::load(file).and_then(|config| {
         let name = file.map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
-        let faults = certificate_faults(&name, &config);
+        let mut faults = certificate_faults(&name, &config);
+        faults.extend(access_faults(&name, &config));
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
     });
     match checked {
@@ -34,6 +36,18 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
             ExitCode::from(super::EXIT_CONFIGURATION)
         }
     }
+}
+
+/// Loads the files of the access control, as a start would.
+fn access_faults(file: &str, config: &Config) -> Vec<Fault> {
+    let faults = AccessControl::load(&config.access, config.listener_access()).err().unwrap_or_default();
+    let told = |fault: LoadFault| Fault {
+        origin: file.to_owned(),
+        key: fault.key.to_owned(),
+        value: Some(format!("{:?}", fault.path)),
+        problem: fault.problem,
+    };
+    faults.into_iter().map(told).collect()
 }
 
 /// Loads the certificates of each listener, as a start would. Those that a start would make are not missed.

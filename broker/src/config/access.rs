@@ -7,9 +7,6 @@ use hyper::Uri;
 
 use super::schema::Section;
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
 /// Files and services that tell who a client is and what it may do. Each is used by the listeners that name it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AccessConfig {
@@ -188,6 +185,7 @@ fn read_jwt(mut section: Section<'_>) -> Option<JwtConfig> {
 }
 
 fn read_http(mut section: Section<'_>) -> Option<HttpConfig> {
+    const TIMEOUT_MIN: Duration = Duration::from_millis(10);
     const TIMEOUT: Duration = Duration::from_secs(5);
     const TIMEOUT_MAX: Duration = Duration::from_secs(60);
     const CONCURRENCY: u16 = 64;
@@ -210,11 +208,11 @@ fn read_http(mut section: Section<'_>) -> Option<HttpConfig> {
             \"/etc/ssl/certs/ca-certificates.crt\"",
         );
     }
-    let timeout = section.duration("timeout", 10 * MILLISECOND..=TIMEOUT_MAX, TIMEOUT);
+    let timeout = section.duration("timeout", TIMEOUT_MIN..=TIMEOUT_MAX, TIMEOUT);
     let concurrency = section.number("concurrency", 1..=CONCURRENCY_MAX, CONCURRENCY);
     let policies = [("deny", FailurePolicy::Deny), ("ignore", FailurePolicy::Ignore)];
     let on_failure = section.choice("on_failure", &policies).unwrap_or_default();
-    let cache_ttl = section.duration("cache_ttl", 0 * SECOND..=CACHE_TTL_MAX, CACHE_TTL);
+    let cache_ttl = section.duration("cache_ttl", Duration::ZERO..=CACHE_TTL_MAX, CACHE_TTL);
     let cache_entries = section.number("cache_entries", 1..=CACHE_ENTRIES_MAX, CACHE_ENTRIES);
     section.finish();
     Some(HttpConfig { url: url?, ca_file, timeout, concurrency, on_failure, cache_ttl, cache_entries })
@@ -258,8 +256,10 @@ pub(super) fn read_listener(
         AUTHENTICATORS.into_iter().map(|(_, authenticator)| authenticator).filter(configured).collect()
     });
     let acls = [("file", AclChoice::File), ("open", AclChoice::Open)];
-    let acl = section.choice("acl", &acls).unwrap_or_default();
-    if acl == AclChoice::File && access.acl_file.is_none() {
+    let chosen = section.choice("acl", &acls);
+    let acl = chosen.unwrap_or_default();
+    let is_wrong = chosen.is_none() && section.has("acl");
+    if acl == AclChoice::File && access.acl_file.is_none() && !is_wrong {
         section.fault(
             "acl",
             "has no rules: name a file in access.acl_file, or say acl = \"open\" to let every client \
@@ -286,4 +286,125 @@ pub(super) fn read_listener(
         section.fault("authentication", format!("\"{}\" needs {missing}", authenticator.name()));
     }
     ListenerAccess { name, authentication, acl, client_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Config;
+    use super::*;
+
+    const TCP: &str = "[[listener]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:1883\"\n";
+
+    fn parse(text: &str) -> Result<Config, Vec<String>> {
+        let parsed = Config::parse("rivulet.toml", text, std::iter::empty());
+        parsed.map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_listener_asks_all_that_is_configured_unless_it_says_otherwise_and_nobody_is_anonymous() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("f"), "").unwrap();
+        let access = format!("[access]\npassword_file = {:?}\nacl_file = {:?}\n", path("f"), path("f"));
+        let config = parse(&format!("{access}{TCP}")).unwrap();
+        let listener = &config.listeners[0].access;
+        assert_eq!(listener.authentication, [Authenticator::Certificate, Authenticator::Password]);
+        assert_eq!(
+            (listener.name.as_str(), listener.acl, listener.client_id),
+            ("tcp", AclChoice::File, ClientIdRule::Any)
+        );
+        let own =
+            "name = \"field\"\nauthentication = [\"anonymous\", \"password\"]\nclient_id = \"username\"\n";
+        let config = parse(&format!("{access}{TCP}{own}")).unwrap();
+        let listener = &config.listeners[0].access;
+        assert_eq!(listener.authentication, [Authenticator::Anonymous, Authenticator::Password]);
+        assert_eq!((listener.name.as_str(), listener.client_id), ("field", ClientIdRule::Username));
+    }
+
+    #[test]
+    fn a_listener_without_rules_must_say_that_it_is_open() {
+        let found = parse(TCP).unwrap_err();
+        assert!(found[0].starts_with("rivulet.toml: listener[0].acl: has no rules: "), "{found:?}");
+        assert_eq!(parse(&format!("{TCP}acl = \"open\"")).unwrap().listeners[0].access.acl, AclChoice::Open);
+    }
+
+    #[test]
+    fn an_authenticator_needs_what_it_asks() {
+        let found =
+            parse(&format!("{TCP}acl = \"open\"\nauthentication = [\"password\", \"jwt\", \"http\"]"))
+                .unwrap_err();
+        let problems: Vec<_> = found.iter().map(|fault| fault.rsplit(": ").next().unwrap()).collect();
+        let expected = [
+            "\"password\" needs access.password_file",
+            "\"jwt\" needs [access.jwt]",
+            "\"http\" needs [access.http]",
+        ];
+        assert_eq!(problems, expected);
+        for wrong in ["\"ldap\"", "[\"ldap\"]", "[7]", "[\"jwt\", \"jwt\"]", "true"] {
+            let found = parse(&format!("{TCP}acl = \"open\"\nauthentication = {wrong}")).unwrap_err();
+            assert!(found[0].contains("must be a list of some of \"certificate\", "), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_and_the_hook_have_defaults() {
+        let text = format!(
+            "[access.jwt]\njwks_file = \"/keys\"\n[access.http]\nurl = \"http://127.0.0.1:8080/auth\"\n{TCP}acl = \"open\""
+        );
+        let access = parse(&text).unwrap().access;
+        let jwt = access.jwt.unwrap();
+        assert_eq!((jwt.leeway, jwt.token_in), (Duration::from_secs(30), TokenPlace::Password));
+        assert_eq!((jwt.username_claim.as_deref(), jwt.client_id_claim), (Some("sub"), None));
+        let http = access.http.unwrap();
+        assert_eq!((http.timeout, http.concurrency), (Duration::from_secs(5), 64));
+        assert_eq!((http.on_failure, http.cache_ttl), (FailurePolicy::Deny, Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn faults_of_tokens_and_the_hook_are_told_at_once() {
+        let text = format!(
+            "[access.jwt]\nleeway = \"1h\"\ntoken_in = \"header\"\n\
+             [access.http]\nurl = \"http://auth.example/\"\nconcurrency = 0\non_failure = \"allow\"\nretries = 3\n{TCP}acl = \"open\""
+        );
+        let found = parse(&text).unwrap_err();
+        for expected in [
+            "access.jwt.jwks_file: is missing",
+            "access.jwt.leeway = \"1h\": must be a duration such as \"30s\" from 0s to 5m",
+            "access.jwt.token_in = \"header\": must be one of \"password\", \"username\"",
+            "access.http.url = \"http://auth.example/\": must be an address such as \"https://auth.example/mqtt\"; \
+             http:// only on loopback, because passwords travel to it",
+            "access.http.concurrency = 0: must be a whole number from 1 to 1024",
+            "access.http.on_failure = \"allow\": must be one of \"deny\", \"ignore\"",
+            "access.http.retries: unknown key; ",
+        ] {
+            assert!(
+                found.iter().any(|fault| fault.contains(expected)),
+                "missing: {expected}\nin: {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), 7, "{found:#?}");
+    }
+
+    #[test]
+    fn passwords_travel_without_tls_on_loopback_alone() {
+        for (url, is_good) in [
+            ("https://auth.example/mqtt", true),
+            ("http://localhost:8080/", true),
+            ("http://127.0.0.1/", true),
+            ("http://[::1]:8080/", true),
+            ("http://127.0.0.1.example/", false),
+            ("http://10.0.0.1/", false),
+            ("ftp://localhost/", false),
+            ("localhost:8080", false),
+            ("/mqtt", false),
+        ] {
+            assert_eq!(parse_url(url).is_some(), is_good, "{url}");
+        }
+        let text = format!("[access.http]\nurl = \"https://auth.example/\"\n{TCP}acl = \"open\"");
+        assert!(
+            parse(&text).unwrap_err()[0].contains("access.http.ca_file: is missing: https needs authorities")
+        );
+    }
 }

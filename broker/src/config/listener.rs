@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
+use super::access::{self, AccessConfig, ListenerAccess};
 use super::schema::Section;
 use crate::transport::TransportKind;
 
@@ -18,8 +19,8 @@ pub struct ListenerConfig {
     pub transport: TransportKind,
     /// Where. Port 0 takes a free one.
     pub address: SocketAddr,
-    /// Whether a client without a certificate is let in.
-    pub allow_anonymous: bool,
+    /// What it asks of its clients, and what it allows them.
+    pub access: ListenerAccess,
     /// Certificates, for transports that have them.
     pub tls: Option<TlsConfig>,
 }
@@ -83,17 +84,19 @@ pub(super) fn defaults() -> Value {
             ("transport", "quic".into()),
             ("address", "127.0.0.1:14567".into()),
             ("client_certificate", "required".into()),
+            ("acl", "open".into()),
         ]),
         listener(&[
             ("transport", "tcp".into()),
             ("address", "127.0.0.1:1883".into()),
-            ("allow_anonymous", true.into()),
+            ("authentication", vec!["anonymous"].into()),
+            ("acl", "open".into()),
         ]),
     ])
 }
 
 /// Reads one element of the list; `None` if it lacks what no default can stand for.
-pub(super) fn read(mut section: Section<'_>) -> Option<ListenerConfig> {
+pub(super) fn read(mut section: Section<'_>, access: &AccessConfig) -> Option<ListenerConfig> {
     for required in ["transport", "address"] {
         if !section.has(required) {
             section.fault(required, "is missing");
@@ -102,10 +105,11 @@ pub(super) fn read(mut section: Section<'_>) -> Option<ListenerConfig> {
     let transport =
         section.choice("transport", &[("quic", TransportKind::Quic), ("tcp", TransportKind::Tcp)]);
     let address = section.address("address");
-    let allow_anonymous = section.boolean("allow_anonymous", false);
+    let name = transport.map(|transport| transport.to_string()).unwrap_or_default();
+    let access = access::read_listener(&mut section, access, &name);
     let tls = read_tls(&mut section, transport);
     section.finish();
-    Some(ListenerConfig { transport: transport?, address: address?, allow_anonymous, tls })
+    Some(ListenerConfig { transport: transport?, address: address?, access, tls })
 }
 
 fn read_tls(section: &mut Section<'_>, transport: Option<TransportKind>) -> Option<TlsConfig> {

@@ -134,6 +134,26 @@ impl<'a> Section<'a> {
         self.parsed(key, &format!("one of {}", words.join(", ")), find)
     }
 
+    /// A list of some of a few words, each at most once; `None` where there is none.
+    pub(super) fn choices<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+        let value = self.value(key)?;
+        let texts: Option<Vec<&str>> = match value.as_array() {
+            Some(elements) => elements.iter().map(Value::as_str).collect(),
+            // From the environment, where there are no lists.
+            None => value.as_str().map(|text| text.split(',').map(str::trim).collect()),
+        };
+        let find = |text: &&str| choices.iter().find(|(word, _)| word == text).map(|(_, choice)| *choice);
+        let chosen = texts.and_then(|texts| {
+            let repeated = texts.iter().enumerate().any(|(index, text)| texts[..index].contains(text));
+            texts.iter().map(find).collect::<Option<Vec<T>>>().filter(|_| !repeated)
+        });
+        if chosen.is_none() {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            self.fault(key, format!("must be a list of some of {}, each at most once", words.join(", ")));
+        }
+        chosen
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         let Some(value) = self.value(key) else {

@@ -16,8 +16,9 @@ fn without_a_file_quic_asks_for_certificates_and_tcp_listens_on_loopback() {
     let [quic, tcp] = &config.listeners[..] else { panic!("two listeners, not {:?}", config.listeners) };
     assert_eq!((quic.transport, quic.address.port()), (TransportKind::Quic, 14567));
     assert_eq!(quic.tls.as_ref().unwrap().client_certificate, ClientCertificate::Required);
-    assert!(!quic.allow_anonymous);
-    assert_eq!((tcp.transport, tcp.address.port(), tcp.allow_anonymous), (TransportKind::Tcp, 1883, true));
+    assert_eq!(quic.access.authentication, [Authenticator::Certificate]);
+    assert_eq!((tcp.transport, tcp.address.port()), (TransportKind::Tcp, 1883));
+    assert_eq!(tcp.access.authentication, [Authenticator::Anonymous]);
     assert!(config.listeners.iter().all(|listener| listener.address.ip().is_loopback()));
 }
 
@@ -32,7 +33,7 @@ fn all_faults_are_told_at_once_with_key_value_and_bounds() {
         [[listener]]
         transport = "tpc"
         address = "localhost"
-        allow_anonymous = "yes"
+        acl = "yes"
         certificate = "/nowhere/cert.pem"
     "#;
     let expected = [
@@ -43,7 +44,7 @@ fn all_faults_are_told_at_once_with_key_value_and_bounds() {
         "rivulet.toml: listener[0].transport = \"tpc\": must be one of \"quic\", \"tcp\"",
         "rivulet.toml: listener[0].address = \"localhost\": must be an IP address and a port, such as \"127.0.0.1:1883\" \
          or \"[::]:1883\"",
-        "rivulet.toml: listener[0].allow_anonymous = \"yes\": must be true or false",
+        "rivulet.toml: listener[0].acl = \"yes\": must be one of \"file\", \"open\"",
         "rivulet.toml: listener[0].certificate = \"/nowhere/cert.pem\": not found, or not a file",
     ];
     let found = faults(text);
@@ -74,13 +75,15 @@ fn the_environment_stands_above_the_file_and_is_named_in_its_faults() {
     let variables = |value: &str| {
         vec![
             ("RIVULET__LIMITS__CONNECTIONS".to_owned(), value.to_owned()),
-            ("RIVULET__LISTENER__1__ALLOW_ANONYMOUS".to_owned(), "false".to_owned()),
+            ("RIVULET__LISTENER__1__AUTHENTICATION".to_owned(), "certificate, anonymous".to_owned()),
             ("RIVULET__LISTENER__1__ADDRESS".to_owned(), "127.0.0.1:2883".to_owned()),
         ]
     };
     let config = Config::parse("f", "[limits]\nconnections = 5", variables("6").into_iter()).unwrap();
     assert_eq!(config.limits.connections_max, 6);
-    assert_eq!((config.listeners[1].address.port(), config.listeners[1].allow_anonymous), (2883, false));
+    assert_eq!(config.listeners[1].address.port(), 2883);
+    let both = [Authenticator::Certificate, Authenticator::Anonymous];
+    assert_eq!(config.listeners[1].access.authentication, both);
     let faults = Config::parse("f", "", variables("many").into_iter()).unwrap_err();
     assert_eq!(
         faults.to_string(),
@@ -90,8 +93,9 @@ fn the_environment_stands_above_the_file_and_is_named_in_its_faults() {
 
 #[test]
 fn certificates_are_not_for_plain_tcp() {
-    let found =
-        faults("[[listener]]\ntransport = 'tcp'\naddress = '[::1]:1'\nclient_certificate = 'required'");
+    let found = faults(
+        "[[listener]]\ntransport = 'tcp'\naddress = '[::1]:1'\nacl = 'open'\nclient_certificate = 'required'",
+    );
     assert_eq!(
         found,
         ["rivulet.toml: listener[0].client_certificate = \"required\": is not for transport = \"tcp\""]
@@ -101,7 +105,7 @@ fn certificates_are_not_for_plain_tcp() {
 #[test]
 fn a_listener_without_transport_or_address_is_a_fault() {
     assert_eq!(
-        faults("[[listener]]"),
+        faults("[[listener]]\nacl = 'open'"),
         ["rivulet.toml: listener[0].transport: is missing", "rivulet.toml: listener[0].address: is missing"]
     );
     assert_eq!(faults("listener = []"), ["rivulet.toml: listener = []: must have from 1 to 64 elements"]);
@@ -116,7 +120,7 @@ fn the_example_says_the_defaults_and_every_key() {
     assert_eq!(config, Config::default());
     for key in document.asked.borrow().iter() {
         let name = key.rsplit('.').next().unwrap();
-        let stands = [format!("{name} = "), format!("[{name}]"), format!("[[{name}]]")];
+        let stands = [format!("{name} = "), format!("[{key}]"), format!("[[{name}]]")];
         assert!(stands.iter().any(|form| text.contains(form.as_str())), "{key} is not in {path}");
     }
 }

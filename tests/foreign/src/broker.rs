@@ -155,7 +155,8 @@ client_certificate = "required"
 [[listener]]
 transport = "tcp"
 address = "{tcp}"
-allow_anonymous = true
+authentication = ["anonymous"]
+acl = "open"
 "#,
         data = folder.join("data"),
     );
