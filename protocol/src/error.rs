@@ -265,6 +265,7 @@ impl Fault {
             | Self::WillTopic(_)
             | Self::PasswordWithoutUserName
             | Self::ConnectAcknowledgeFlags { .. }
+            | Self::ResponseTopic(TopicError::Nul)
             | Self::TopicName(_)
             | Self::TopicFilter(_)
             | Self::SubscriptionOptionsReserved { .. } => ReasonCode::MalformedPacket,
