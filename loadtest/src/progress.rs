@@ -11,11 +11,17 @@ use crate::report::grouped;
 /// How often progress is told.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many cells the bar has.
-const BAR_CELLS: u64 = 20;
+/// How many cells the bar has: the line fits into 80 columns.
+const BAR_CELLS: u64 = 12;
 
 /// Carriage return, and erase the line: the next text stands where the last one stood.
 const REDRAW: &str = "\r\x1b[2K";
+
+/// Cut a line that is too long, or it would leave its first part behind.
+const WRAP_OFF: &str = "\x1b[?7l";
+
+/// As it was.
+const WRAP_ON: &str = "\x1b[?7h";
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,9 +61,9 @@ impl fmt::Display for Progress {
             Self::Replaying { elapsed, of, messages, latency } => {
                 let bar = bar(elapsed.as_millis() as u64, of.as_millis() as u64);
                 write!(f, "replaying  {bar} {} of {} s", elapsed.as_secs(), of.as_secs_f64())?;
-                write!(f, ", sent {}, received {}", grouped(messages.sent), grouped(messages.received))?;
+                write!(f, ", received {} of {}", grouped(messages.received), grouped(messages.sent))?;
                 match latency {
-                    Some(Percentiles { p50, p99, .. }) => write!(f, ", latency p50 {p50}, p99 {p99}"),
+                    Some(Percentiles { p50, .. }) => write!(f, ", p50 {p50}"),
                     None => Ok(()),
                 }
             }
@@ -96,7 +102,7 @@ impl<W: Write> ProgressLine<W> {
     /// Shows how far the run is.
     pub fn show(&mut self, progress: &Progress) -> io::Result<()> {
         match self.style {
-            ProgressStyle::Terminal => write!(self.out, "{REDRAW}{progress}")?,
+            ProgressStyle::Terminal => write!(self.out, "{REDRAW}{WRAP_OFF}{progress}{WRAP_ON}")?,
             ProgressStyle::Plain => writeln!(self.out, "{progress}")?,
         }
         self.out.flush()
@@ -120,7 +126,7 @@ mod tests {
     #[test]
     fn each_phase_tells_how_far_it_is() {
         let progress = Progress::Connecting { done: 75, of: 300 };
-        assert_eq!(progress.to_string(), "connecting [#####...............] 75 of 300 devices");
+        assert_eq!(progress.to_string(), "connecting [###.........] 75 of 300 devices");
         let ms = |ms: u64| Micros(1_000 * ms);
         let progress = Progress::Replaying {
             elapsed: Duration::from_millis(5_040),
@@ -130,7 +136,7 @@ mod tests {
         };
         assert_eq!(
             progress.to_string(),
-            "replaying  [##########..........] 5 of 10 s, sent 15,000, received 14,998, latency p50 1.00 ms, p99 3.00 ms"
+            "replaying  [######......] 5 of 10 s, received 14,998 of 15,000, p50 1.00 ms"
         );
         assert_eq!(Progress::Settling { open: 1_500 }.to_string(), "settling: 1,500 messages under way");
     }
@@ -153,7 +159,10 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         let (two, one) = ("settling: 2 messages under way", "settling: 1 messages under way");
-        assert_eq!(shown(ProgressStyle::Terminal), format!("\r\x1b[2K{two}\r\x1b[2K{one}\r\x1b[2K"));
+        assert_eq!(
+            shown(ProgressStyle::Terminal),
+            format!("{REDRAW}{WRAP_OFF}{two}{WRAP_ON}{REDRAW}{WRAP_OFF}{one}{WRAP_ON}{REDRAW}")
+        );
         assert_eq!(shown(ProgressStyle::Plain), format!("{two}\n{one}\n"));
     }
 }
