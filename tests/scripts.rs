@@ -1,5 +1,7 @@
 //! Plays every script of `scripts/` against the core. `UPDATE=1` writes what came into the scripts, for review.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@ mod write;
 
 pub use line::Line;
 pub use read::{packet, reason};
-pub use write::{reason_name, text_of, text_of_outgoing};
+pub use write::{publish_of, reason_name, text_of, text_of_outgoing};
 
 /// Reason codes by name: the specification's words in lower case, with hyphens (2.4).
 mod reasons {

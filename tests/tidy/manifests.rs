@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use crate::source::{Fault, root};
 
 /// What a package may depend on, tests and build aside.
-pub enum Allowed {
+pub(crate) enum Allowed {
     /// These and nothing else.
     Only(&'static [&'static str]),
     /// Of the workspace's packages these; and whatever it needs of others, but not those in the second list.
@@ -18,7 +18,7 @@ pub enum Allowed {
 const NETWORK: &[&str] = &["tokio", "quinn", "rustls", "tokio-rustls", "socket2"];
 
 /// Every package of the workspace, with its arrows.
-pub const ARROWS: [(&str, Allowed); 8] = [
+pub(crate) const ARROWS: [(&str, Allowed); 8] = [
     ("rivulet-protocol", Allowed::Only(&["bytes", "bytestring", "thiserror"])),
     ("rivulet-core", Allowed::Only(&["rivulet-protocol", "bytes", "bytestring", "thiserror", "oorandom"])),
     ("rivulet-storage", Allowed::OfOurs(&["rivulet-protocol", "rivulet-core"], NETWORK)),
@@ -58,13 +58,13 @@ pub const ARROWS: [(&str, Allowed); 8] = [
 ];
 
 /// Package to what it depends on; what its tests need is left out.
-pub type Dependencies = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Dependencies = BTreeMap<String, BTreeSet<String>>;
 
-pub fn metadata() -> Metadata {
+pub(crate) fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
 }
 
-pub fn dependencies(metadata: &Metadata) -> Dependencies {
+pub(crate) fn dependencies(metadata: &Metadata) -> Dependencies {
     let of = |package: &cargo_metadata::Package| {
         let normal =
             package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
@@ -73,7 +73,7 @@ pub fn dependencies(metadata: &Metadata) -> Dependencies {
     metadata.packages.iter().map(|package| (package.name.to_string(), of(package))).collect()
 }
 
-pub fn arrows_point_as_drawn(dependencies: &Dependencies) -> Vec<Fault> {
+pub(crate) fn arrows_point_as_drawn(dependencies: &Dependencies) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (package, depends_on) in dependencies {
         let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| name == package) else {
@@ -101,7 +101,7 @@ pub fn arrows_point_as_drawn(dependencies: &Dependencies) -> Vec<Fault> {
 }
 
 /// In a member's manifest, dependencies without `workspace = true`: versions stand in the root alone.
-pub fn versions_stand_in_the_root(path: &str, manifest: &str) -> Vec<Fault> {
+pub(crate) fn versions_stand_in_the_root(path: &str, manifest: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (section, line) in dependency_lines(manifest) {
         if !line.contains("workspace = true") {
@@ -112,7 +112,7 @@ pub fn versions_stand_in_the_root(path: &str, manifest: &str) -> Vec<Fault> {
 }
 
 /// In the root's manifest, dependencies that take any version.
-pub fn no_version_is_a_wildcard(path: &str, manifest: &str) -> Vec<Fault> {
+pub(crate) fn no_version_is_a_wildcard(path: &str, manifest: &str) -> Vec<Fault> {
     let wild = dependency_lines(manifest).filter(|(_, line)| line.contains("\"*\"") || line.contains(".*\""));
     wild.map(|(section, line)| Fault(format!("{path}: [{section}] {line}: a wildcard is no version")))
         .collect()
@@ -133,7 +133,7 @@ fn dependency_lines(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
 /// Entries of the root's `clippy.toml` that the core's does not repeat: clippy reads the nearest file alone.
 ///
 /// What a package bans must exist for it: the core has no tokio, and needs no ban of it.
-pub fn core_repeats_the_lints_of_the_root(root: &str, core: &str) -> Vec<Fault> {
+pub(crate) fn core_repeats_the_lints_of_the_root(root: &str, core: &str) -> Vec<Fault> {
     let entry = |line: &str| {
         let path = line.split("path = \"").nth(1).and_then(|rest| rest.split('"').next());
         path.map_or_else(|| line.trim().to_owned(), str::to_owned)

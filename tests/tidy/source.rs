@@ -2,51 +2,52 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// One text file of the project.
-pub struct Source {
+pub(crate) struct Source {
     /// Relative to the root, with forward slashes.
-    pub path: String,
+    pub(crate) path: String,
     /// All of it.
-    pub text: String,
+    pub(crate) text: String,
     /// For Rust: the text with comments and literals blanked out, line for line.
-    pub code: String,
+    pub(crate) code: String,
 }
 
 /// What breaks a rule, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Fault(pub String);
+pub(crate) struct Fault(pub(crate) String);
 
 /// What begins the tests of a file, which come last in it.
 const TESTS: &str = "#[cfg(test)]";
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let code = if path.ends_with(".rs") { code_of(text) } else { String::new() };
         Self { path: path.to_owned(), text: text.to_owned(), code }
     }
 
-    pub fn is_rust(&self) -> bool {
+    pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
     /// Code that ships: neither a test, nor a benchmark, nor a build of fuzz targets.
-    pub fn is_product(&self) -> bool {
+    pub(crate) fn is_product(&self) -> bool {
         let is_beside = |folder: &str| self.path.split('/').any(|part| part == folder);
         self.is_rust() && !["tests", "benches", "fuzz", "examples"].into_iter().any(is_beside)
     }
 
-    pub fn fault(&self, line: usize, what: &str) -> Fault {
+    pub(crate) fn fault(&self, line: usize, what: &str) -> Fault {
         Fault(format!("{}:{line}: {what}", self.path))
     }
 
     /// A fault for each line of code that has one of these words.
-    pub fn lines_with(&self, words: &[&str], why: &str) -> Vec<Fault> {
+    pub(crate) fn lines_with(&self, words: &[&str], why: &str) -> Vec<Fault> {
         self.faults_in(&self.code, words, why)
     }
 
     /// The same, but the tests at the end of the file may have them.
-    pub fn product_lines_with(&self, words: &[&str], why: &str) -> Vec<Fault> {
+    pub(crate) fn product_lines_with(&self, words: &[&str], why: &str) -> Vec<Fault> {
         self.faults_in(self.code.split(TESTS).next().unwrap_or_default(), words, why)
     }
 
@@ -62,12 +63,17 @@ impl Source {
 }
 
 /// The folder of the workspace.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
 }
 
 /// All text files of the project.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> &'static [Source] {
+    static SOURCES: OnceLock<Vec<Source>> = OnceLock::new();
+    SOURCES.get_or_init(read_sources)
+}
+
+fn read_sources() -> Vec<Source> {
     const TEXT: [&str; 10] = ["rs", "toml", "md", "script", "sh", "yml", "yaml", "html", "js", "py"];
     const FOREIGN: [&str; 4] = ["target", ".git", "node_modules", "__pycache__"];
     let root = root();
@@ -93,7 +99,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// Whether a line has a word that is not part of a longer one.
-pub fn has_word(line: &str, word: &str) -> bool {
+pub(crate) fn has_word(line: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -63,7 +63,7 @@ pub fn text_of(packet: &Packet, version: Version) -> String {
 }
 
 /// The PUBLISH that a delivery becomes on the wire.
-fn publish_of(delivery: &Delivery) -> Publish {
+pub fn publish_of(delivery: &Delivery) -> Publish {
     let message = &*delivery.message;
     let name = message.topic.clone();
     Publish {
@@ -280,10 +280,11 @@ fn unsubscribe(packet: &Unsubscribe) -> String {
 fn disconnect(packet: &Disconnect, version: Version) -> String {
     let mut text = Text::new("DISCONNECT");
     if version.has_properties() {
-        text.word(&match packet.reason {
-            ReasonCode::Success => "normal".to_owned(),
-            reason => reasons::name(reason),
-        });
+        if packet.reason == ReasonCode::Success {
+            text.word("normal");
+        } else {
+            text.word(&reasons::name(packet.reason));
+        }
         text.seconds("session-expiry", packet.properties.session_expiry_secs);
         text.user_properties(&packet.properties.user_properties);
         let server = packet.properties.server_reference.as_ref();
