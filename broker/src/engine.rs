@@ -15,7 +15,7 @@ use rivulet_core::{
     Broker, CloseCause, ConnectionKey, Event, FlowKey, Input, Limits, Now, Output, Snapshot, Verdict,
 };
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
 
 use crate::access::AccessControl;
@@ -120,10 +120,7 @@ impl Engine {
                 is_draining |= matches!(command, OperatorCommand::Drain);
                 self.apply(now, Input::Operator(command));
             }
-            // One that has ended without a verdict leaves its client to the time-out of CONNECT.
-            if let Some(Ok((connection, verdict))) = verdict {
-                self.apply(now, Input::Authenticated { connection, verdict });
-            }
+            self.take_verdicts(now, verdict);
             if self.broker.poll_timeout().is_some_and(|(at, _)| at <= now.instant) {
                 self.apply(now, Input::TimerDue);
             }
@@ -144,6 +141,19 @@ impl Engine {
                 false
             }
             None => false,
+        }
+    }
+
+    /// Hands in who has been judged. A task that ended without a verdict leaves its client to the time-out of CONNECT.
+    fn take_verdicts(&mut self, now: Now, first: Option<Result<(ConnectionKey, Verdict), JoinError>>) {
+        let mut first = first;
+        for _ in 0..ROUND_ARRIVALS_MAX {
+            let Some(judged) = first.take().or_else(|| self.judged.try_join_next()) else {
+                return;
+            };
+            if let Ok((connection, verdict)) = judged {
+                self.apply(now, Input::Authenticated { connection, verdict });
+            }
         }
     }
 

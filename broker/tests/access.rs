@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -14,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use rivulet_broker::{Config, RunningBroker, TransportKind};
+use rivulet_certs::Authority;
 use rivulet_client::{
     Client, ConnectError, Messages, Options, QoS, ReasonCode, Reconnect, RequestError, State, Version,
     message, subscription,
@@ -84,7 +87,11 @@ impl World {
     }
 
     async fn start(&self) -> RunningBroker {
-        let text = format!(
+        start(&self.configuration()).await
+    }
+
+    fn configuration(&self) -> String {
+        format!(
             "data_dir = {:?}
              [access]
              password_file = {:?}
@@ -100,10 +107,7 @@ impl World {
             self.path("passwords"),
             self.path("acl"),
             self.path("jwks.json"),
-        );
-        let config =
-            Config::parse("test", &text, std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"));
-        rivulet_broker::start(config).await.unwrap()
+        )
     }
 
     fn token(&self, claims: &serde_json::Value) -> String {
@@ -111,6 +115,11 @@ impl World {
         let signed = format!("{}.{}", part(&json!({"alg": "EdDSA"})), part(claims));
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(self.issuer.sign(signed.as_bytes())))
     }
+}
+
+async fn start(configuration: &str) -> RunningBroker {
+    let config = Config::parse("test", configuration, std::iter::empty());
+    rivulet_broker::start(config.unwrap_or_else(|faults| panic!("{faults}"))).await.unwrap()
 }
 
 fn options(broker: &RunningBroker, username: &str, password: &str) -> Options {
@@ -172,9 +181,13 @@ async fn what_the_rules_do_not_allow_is_refused_and_not_delivered() {
     broker.shutdown().await;
 }
 
-#[expect(clippy::disallowed_methods, reason = "a token expires in the world's time")]
+#[expect(clippy::disallowed_methods, reason = "tokens and certificates expire in the world's time")]
+fn world_time() -> SystemTime {
+    SystemTime::now()
+}
+
 fn seconds_since_1970() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    world_time().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test]
@@ -212,6 +225,76 @@ async fn the_connection_of_a_token_ends_when_the_token_expires() {
     assert!(matches!(ended, State::Ended(_)), "{ended:?}");
     assert_eq!(refusal(options(&broker, "", &token)).await, ReasonCode::BadUserNameOrPassword);
     broker.shutdown().await;
+}
+
+/// A hook behind TLS, on a thread of its own, that lets everybody in. Gives its port.
+fn hook_behind_tls(authority: &Authority) -> u16 {
+    let credentials = authority.issue_server(&["localhost"], world_time()).unwrap().credentials();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(credentials.chain, credentials.key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let mut question = [0; 4_096];
+            // Whoever does not trust the certificate goes away in the handshake.
+            let Ok(1..) = stream.read(&mut question) else { continue };
+            let body = r#"{"result":"allow"}"#;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn the_hook_gets_passwords_only_if_its_certificate_is_trusted() {
+    let world = World::new();
+    let authority = |name: &str| Authority::open_or_create(&world.path(name), world_time()).unwrap();
+    let (trusted, stranger) = (authority("trusted"), authority("stranger"));
+    let port = hook_behind_tls(&trusted);
+    world.write("trusted.pem", trusted.certificate_pem());
+    world.write("stranger.pem", stranger.certificate_pem());
+    for (ca_file, expected) in [("trusted.pem", None), ("stranger.pem", Some(ReasonCode::ServerUnavailable))]
+    {
+        let hook = format!(
+            "[access.http]\nurl = \"https://localhost:{port}/\"\nca_file = {:?}\n",
+            world.path(ca_file)
+        );
+        let configuration = world
+            .configuration()
+            .replace("[[listener]]", &format!("{hook}[[listener]]"))
+            .replace("\"jwt\"", "\"http\"");
+        let broker = start(&configuration).await;
+        match expected {
+            None => assert!(Client::connect(options(&broker, "joe", "secret")).await.is_ok()),
+            Some(reason) => assert_eq!(refusal(options(&broker, "joe", "secret")).await, reason),
+        }
+        broker.shutdown().await;
+    }
+}
+
+#[test]
+fn check_tells_the_faults_of_all_files_of_the_access_control() {
+    let world = World::new();
+    world.write("acl", "allow all topic a/#/b\nallow all listener nowhere topic a\n");
+    world.write("jwks.json", "{\"keys\":[]}");
+    world.write("rivulet.toml", &world.configuration());
+    let output = rivulet(&["check", "--config", world.path("rivulet.toml").to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(78));
+    let told = text(&output.stderr);
+    assert!(told.contains("access.acl_file = ") && told.contains(": line 1: filter `a/#/b` "), "{told}");
+    assert!(told.contains("access.jwt.jwks_file = ") && told.contains("holds no key"), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
 }
 
 #[test]
