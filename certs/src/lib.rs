@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`authority`] | a certificate authority in a folder, which issues to servers and devices |
 //! | [`credentials`] | a certificate chain with its private key, and trusted roots, from PEM files |
-//! | [`identity`] | what a certificate says about its holder |
+//! | [`mod@identity`] | what a certificate says about its holder |
 //! | [`tls`] | rustls configurations for both ends |
 //! | [`error`] | what can be wrong with a file or a certificate |
 //!
