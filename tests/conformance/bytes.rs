@@ -58,19 +58,20 @@ pub(crate) mod property {
 /// Reason codes of MQTT 5.0 that a test insists on.
 pub(crate) mod code {
     pub(crate) const SUCCESS: u8 = 0x00;
+    pub(crate) const DISCONNECT_WITH_WILL_MESSAGE: u8 = 0x04;
     pub(crate) const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;
     pub(crate) const NO_SUBSCRIPTION_EXISTED: u8 = 0x11;
     pub(crate) const CONTINUE_AUTHENTICATION: u8 = 0x18;
     pub(crate) const UNSPECIFIED_ERROR: u8 = 0x80;
     pub(crate) const MALFORMED_PACKET: u8 = 0x81;
     pub(crate) const PROTOCOL_ERROR: u8 = 0x82;
-    pub(crate) const UNSUPPORTED_PROTOCOL_VERSION: u8 = 0x84;
-    pub(crate) const CLIENT_IDENTIFIER_NOT_VALID: u8 = 0x85;
+    pub(crate) const BAD_USER_NAME_OR_PASSWORD: u8 = 0x86;
     pub(crate) const NOT_AUTHORIZED: u8 = 0x87;
     pub(crate) const BAD_AUTHENTICATION_METHOD: u8 = 0x8C;
     pub(crate) const KEEP_ALIVE_TIMEOUT: u8 = 0x8D;
     pub(crate) const SESSION_TAKEN_OVER: u8 = 0x8E;
     pub(crate) const TOPIC_FILTER_INVALID: u8 = 0x8F;
+    pub(crate) const TOPIC_NAME_INVALID: u8 = 0x90;
     pub(crate) const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
     pub(crate) const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
     pub(crate) const TOPIC_ALIAS_INVALID: u8 = 0x94;
@@ -179,10 +180,6 @@ impl Bytes {
     /// The packet that has these bytes behind its fixed header.
     pub(crate) fn packet(self, first_byte: u8) -> Vec<u8> {
         Self::new().u8(first_byte).variable(self.0.len()).raw(self.0).0
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
     }
 
     pub(crate) fn into_vec(self) -> Vec<u8> {

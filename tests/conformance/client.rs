@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::bytes::{self, Publish as Outgoing, code, first_byte};
-use crate::packet::{self, Ack, Codes, ConnAck, Packet, Publish, Reason};
+use crate::packet::{self, Ack, Codes, ConnAck, Packet, Publish};
 use crate::scene::Version;
 use crate::wire::Wire;
 
@@ -120,14 +120,6 @@ impl Client {
         };
         assert_eq!(codes.id, id, "packet identifier of UNSUBACK");
         codes
-    }
-
-    pub(crate) async fn auth(&mut self) -> Reason {
-        let packet = self.next().await;
-        let Packet::Auth(auth) = packet else {
-            panic!("AUTH was due, not {packet:?}");
-        };
-        auth
     }
 
     /// The broker closes the connection and sends nothing before it.
@@ -255,7 +247,7 @@ impl Client {
     }
 
     /// The acknowledgement that comes next, with deliveries before it put aside.
-    async fn ack_among(&mut self, first_byte: u8, id: u16) -> Ack {
+    pub(crate) async fn ack_among(&mut self, first_byte: u8, id: u16) -> Ack {
         let mut deliveries = VecDeque::new();
         loop {
             let packet = self.next().await;
@@ -288,7 +280,7 @@ impl Client {
             return publish;
         }
         self.send(bytes::ack(first_byte::PUBREC, id)).await;
-        self.ack(first_byte::PUBREL, id).await;
+        self.ack_among(first_byte::PUBREL, id).await;
         self.send(bytes::ack(first_byte::PUBCOMP, id)).await;
         publish
     }

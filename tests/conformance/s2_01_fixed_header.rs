@@ -1,7 +1,7 @@
 //! Sections 2.1 and 2.2: fixed header, packet identifiers, property length.
 
 use crate::bytes::{
-    Bytes, DISCONNECT, PINGREQ, Publish, ack, first_byte, hex, property, subscribe, unsubscribe,
+    Bytes, DISCONNECT, PINGREQ, Publish, ack, code, first_byte, hex, property, subscribe, unsubscribe,
 };
 use crate::packet::Packet;
 use crate::scene::{Scene, Version};
@@ -45,7 +45,7 @@ async fn reserved_flags_that_are_wrong_close_the_connection(scene: Scene) {
         let mut client = scene.connect("client").await;
         packet[0] = first_byte;
         client.send(packet).await;
-        client.closed_with(0x81).await;
+        client.closed_with(code::MALFORMED_PACKET).await;
     }
 }
 
@@ -196,7 +196,7 @@ async fn a_property_length_is_there_even_if_it_is_zero(scene: Scene) {
 
     let mut client = scene.connect("without").await;
     client.send(Bytes::new().string(&topic).packet(first_byte::PUBLISH)).await;
-    client.closed_with(0x81).await;
+    client.closed_with(code::MALFORMED_PACKET).await;
 }
 
 /// Properties come once, are known, and belong to the packet (2.2.2.2).

@@ -1,6 +1,6 @@
 //! Sections 3.1.2.5 to 3.1.2.7, 3.1.3.2 and 3.1.3.3: the will.
 
-use crate::bytes::{Bytes, Connect, connect_flag, disconnect_with, first_byte, property};
+use crate::bytes::{Bytes, Connect, code, connect_flag, disconnect_with, first_byte, property};
 use crate::client::Client;
 use crate::packet::Publish;
 use crate::scene::{Scene, Version};
@@ -19,14 +19,14 @@ conformance_tests! { both:
 
 conformance_tests! { v5:
     disconnect_with_will_message_publishes_the_will,
-    a_client_that_is_back_in_time_has_no_will_published,
-    a_delayed_will_is_published_when_its_delay_is_over,
     a_delayed_will_is_published_when_the_session_ends_first,
     properties_of_a_will_go_on_as_they_came,
 }
 
-/// DISCONNECT with Will Message (3.14.2.1).
-const DISCONNECT_WITH_WILL_MESSAGE: u8 = 0x04;
+conformance_tests! { v5 together:
+    a_client_that_is_back_in_time_has_no_will_published,
+    a_delayed_will_is_published_when_its_delay_is_over,
+}
 
 /// A delay that no test waits for.
 const LONG_DELAY_SECONDS: u32 = 300;
@@ -63,7 +63,7 @@ async fn a_will_is_published_when_the_client_breaks_a_rule(scene: Scene) {
     let mut watcher = watcher(&scene, &topic).await;
     let (mut client, _) = scene.connect_as(&scene.hello("client").will(&topic, "gone")).await;
     client.send(scene.hello("client").bytes()).await;
-    client.closed_with(0x82).await;
+    client.closed_with(code::PROTOCOL_ERROR).await;
     assert_eq!(watcher.publish().await.payload, b"gone");
 }
 
@@ -176,9 +176,9 @@ async fn a_takeover_publishes_the_will(scene: Scene) {
 async fn disconnect_with_will_message_publishes_the_will(scene: Scene) {
     let topic = scene.topic("will");
     let mut watcher = watcher(&scene, &topic).await;
-    for code in [DISCONNECT_WITH_WILL_MESSAGE, 0x80] {
+    for reason in [code::DISCONNECT_WITH_WILL_MESSAGE, code::UNSPECIFIED_ERROR] {
         let (mut client, _) = scene.connect_as(&scene.hello("client").will(&topic, "gone")).await;
-        client.send(disconnect_with(code)).await;
+        client.send(disconnect_with(reason)).await;
         client.closed().await;
         assert_eq!(watcher.publish().await.payload, b"gone");
     }
@@ -235,7 +235,7 @@ async fn a_delayed_will_is_published_when_the_session_ends_first(scene: Scene) {
     // And a DISCONNECT that ends it.
     let (mut client, _) = scene.connect_as(&scene.hello("third").kept().will_with(will, &topic, "3")).await;
     let expiry = Bytes::new().u8(property::SESSION_EXPIRY_INTERVAL).u32(0);
-    let with_will = Bytes::new().u8(DISCONNECT_WITH_WILL_MESSAGE).properties(Version::V5, &expiry);
+    let with_will = Bytes::new().u8(code::DISCONNECT_WITH_WILL_MESSAGE).properties(Version::V5, &expiry);
     client.send(with_will.packet(first_byte::DISCONNECT)).await;
     client.closed().await;
     assert_eq!(watcher.publish().await.payload, b"3");

@@ -18,6 +18,9 @@ conformance_tests! { v5:
     alias_zero_closes_the_connection,
     aliases_end_with_their_connection,
     the_alias_of_the_publisher_does_not_go_on,
+}
+
+conformance_tests! { v5 together:
     a_message_expiry_interval_is_counted_down,
     a_message_that_has_expired_is_not_delivered,
 }

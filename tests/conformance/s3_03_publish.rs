@@ -1,6 +1,6 @@
 //! Section 3.3: flags, topic name, what becomes of a PUBLISH.
 
-use crate::bytes::{Bytes, Publish, ack, first_byte, hex, property, subscribe};
+use crate::bytes::{Bytes, Publish, ack, code, first_byte, hex, property, subscribe};
 use crate::packet::{Packet, publishes};
 use crate::scene::{Scene, Version};
 
@@ -14,6 +14,7 @@ conformance_tests! { both:
     the_topic_and_payload_arrive_as_they_were_sent,
     a_delivery_has_the_lower_of_both_qos,
     overlapping_subscriptions_deliver_at_the_highest_qos,
+    what_is_not_permitted_is_acknowledged_and_goes_nowhere,
 }
 
 conformance_tests! { v5:
@@ -51,7 +52,7 @@ async fn qos_3_closes_the_connection(scene: Scene) {
         let mut publish = Publish::new(scene.version, scene.topic("a"), "").qos(1, 1);
         publish.flags = flags;
         client.send(publish.bytes()).await;
-        client.closed_with(0x81).await;
+        client.closed_with(code::MALFORMED_PACKET).await;
     }
 }
 
@@ -77,7 +78,7 @@ async fn a_topic_name_with_a_wildcard_closes_the_connection(scene: Scene) {
         client.send(Publish::new(scene.version, scene.topic(wildcard), "").bytes()).await;
         let last = client.until_closed().await;
         if scene.version == Version::V5 {
-            let codes = [0x81, 0x82, 0x90];
+            let codes = [code::MALFORMED_PACKET, code::PROTOCOL_ERROR, code::TOPIC_NAME_INVALID];
             assert!(
                 matches!(last.as_slice(), [Packet::Disconnect(reason)] if codes.contains(&reason.code)),
                 "{last:?}"
@@ -95,7 +96,7 @@ async fn a_publish_that_is_cut_short_closes_the_connection(scene: Scene) {
     for cut in ["30 00", "30 01 00", "30 03 00 02 61", "32 04 00 01 61 00"] {
         let mut client = scene.connect("client").await;
         client.send(hex(cut)).await;
-        client.closed_with(0x81).await;
+        client.closed_with(code::MALFORMED_PACKET).await;
     }
 }
 
@@ -105,7 +106,7 @@ async fn a_publish_that_is_cut_short_closes_the_connection(scene: Scene) {
 async fn a_publish_without_topic_and_alias_closes_the_connection(scene: Scene) {
     let mut client = scene.connect("client").await;
     client.send(Publish::new(scene.version, "", "").bytes()).await;
-    client.closed_with(0x82).await;
+    client.closed_with(code::PROTOCOL_ERROR).await;
 }
 
 /// Nothing, PUBACK, PUBREC.
@@ -175,6 +176,39 @@ async fn overlapping_subscriptions_deliver_at_the_highest_qos(scene: Scene) {
     let heard = client.fence().await;
     let highest = publishes(&heard).iter().map(|publish| publish.qos).max();
     assert_eq!(highest, Some(2), "{heard:?}");
+}
+
+/// 3.1.1 has no word for it, 5.0 has Not authorized; the handshake is finished in both, and nothing is retained.
+///
+/// 5.0: MQTT-3.3.4-1, MQTT-3.4.2-1, MQTT-3.5.2-1, MQTT-3.9.3-2, MQTT-3.8.4-7.
+/// 3.1.1: MQTT-3.3.5-2, MQTT-3.9.3-2.
+async fn what_is_not_permitted_is_acknowledged_and_goes_nowhere(scene: Scene) {
+    let topic = format!("unwritable/{}", scene.topic("a"));
+    let unreadable = format!("unreadable/{}", scene.topic("a"));
+    let mut watcher = scene.connect("watcher").await;
+    watcher.subscribe(&format!("+/{}", scene.topic("a")), 0).await;
+    let mut client = scene.connect("client").await;
+    client.send(Publish::new(scene.version, &topic, "0").retain().bytes()).await;
+    client.send(Publish::new(scene.version, &topic, "1").qos(1, 1).retain().bytes()).await;
+    let puback = client.ack(first_byte::PUBACK, 1).await;
+    client.send(Publish::new(scene.version, &topic, "2").qos(2, 2).retain().bytes()).await;
+    let pubrec = client.ack(first_byte::PUBREC, 2).await;
+    client.send(subscribe(scene.version, 3, &[(&unreadable, 0)])).await;
+    let suback = client.suback(3).await;
+    if scene.version == Version::V5 {
+        let not_authorized = code::NOT_AUTHORIZED;
+        assert_eq!(
+            (puback.code, pubrec.code, suback.codes),
+            (not_authorized, not_authorized, vec![not_authorized])
+        );
+    } else {
+        client.send(ack(first_byte::PUBREL, 2)).await;
+        client.ack(first_byte::PUBCOMP, 2).await;
+        assert_eq!(suback.codes, [0x80]);
+    }
+    watcher.hears_nothing().await;
+    watcher.subscribe(&format!("+/{}", scene.topic("a")), 0).await;
+    watcher.hears_nothing().await;
 }
 
 /// Protocol Error.

@@ -16,6 +16,10 @@ pub(crate) enum Transport {
     Quic,
 }
 
+impl Transport {
+    pub(crate) const ALL: [Self; 2] = [Self::Tcp, Self::Quic];
+}
+
 /// Version of the protocol that the client of the test speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Version {
@@ -24,6 +28,8 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    pub(crate) const ALL: [Self; 2] = [Self::V311, Self::V5];
+
     /// The byte that says so in CONNECT.
     pub(crate) fn number(self) -> u8 {
         match self {
