@@ -4,7 +4,7 @@
 //! Control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters such as U+FFFF are accepted: 1.5.4
 //! leaves that open, and fleets in the field send them. A byte order mark stays where it is [MQTT-1.5.4-3].
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
@@ -39,6 +39,11 @@ impl VariableByteInteger {
     /// Reads one from the front of `bytes`.
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Self {
+        if let Some(&byte) = bytes.first()
+            && byte & 0x80 == 0
+        {
+            return Self::Value { value: byte.into(), bytes: 1, is_minimal: true };
+        }
         let mut value = 0;
         for (index, &byte) in bytes.iter().take(VARIABLE_BYTE_INTEGER_BYTES_MAX).enumerate() {
             value |= u32::from(byte & 0x7F) << (7 * index);
@@ -61,20 +66,20 @@ impl VariableByteInteger {
     }
 }
 
-/// Reads the fields of one packet in order. What it returns are slices of the packet's bytes.
+/// Reads the fields of one packet in order: numbers, and where other fields stand. From [`Bytes`] it slices them too.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
-    bytes: &'a Bytes,
+pub(crate) struct Reader<'a, B = Bytes> {
+    bytes: &'a B,
     at: usize,
     end: usize,
     /// Whether `end` is that of the properties, not that of the packet.
     in_properties: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, B: Deref<Target = [u8]>> Reader<'a, B> {
     /// Reads `bytes` from `at` on.
     #[inline(always)]
-    pub(crate) fn new(bytes: &'a Bytes, at: usize) -> Self {
+    pub(crate) fn new(bytes: &'a B, at: usize) -> Self {
         let end = bytes.len();
         Self { bytes, at: at.min(end), end, in_properties: false }
     }
@@ -91,10 +96,10 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// What was read between two positions.
+    /// All bytes of the packet, in which positions count.
     #[inline(always)]
-    pub(crate) fn between(&self, from: usize, to: usize) -> Bytes {
-        self.bytes.slice(from..to)
+    pub(crate) fn all(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Confines reading to properties of so many bytes. [`Reader::leave_properties`] undoes it.
@@ -189,25 +194,6 @@ impl<'a> Reader<'a> {
         Ok(from..from + length)
     }
 
-    /// Binary Data (1.5.6).
-    #[inline(always)]
-    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
-        self.field().map(|field| self.bytes.slice(field))
-    }
-
-    /// UTF-8 Encoded String (1.5.4) in which U+0000 is not yet ruled out: what a topic is parsed from.
-    #[inline(always)]
-    pub(crate) fn text(&mut self) -> Result<ByteString, Fault> {
-        ByteString::try_from(self.binary()?).map_err(|_| Fault::NotUtf8)
-    }
-
-    /// UTF-8 Encoded String (1.5.4).
-    #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
-        let text = self.text()?;
-        if text.as_bytes().contains(&0) { Err(Fault::Nul) } else { Ok(text) }
-    }
-
     /// UTF-8 String Pair (1.5.7), checked and passed over.
     #[inline(always)]
     pub(crate) fn skip_string_pair(&mut self) -> Result<(), Fault> {
@@ -239,6 +225,43 @@ impl<'a> Reader<'a> {
             bytes => Err(Fault::TrailingBytes { bytes }),
         }
     }
+}
+
+impl<'a> Reader<'a, Bytes> {
+    /// All bytes of the packet, to be sliced.
+    pub(crate) fn bytes(&self) -> &'a Bytes {
+        self.bytes
+    }
+
+    /// Binary Data (1.5.6).
+    #[inline(always)]
+    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
+        self.field().map(|field| self.bytes.slice(field))
+    }
+
+    /// UTF-8 Encoded String (1.5.4) in which U+0000 is not yet ruled out: what a topic is parsed from.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<ByteString, Fault> {
+        text(self.binary()?)
+    }
+
+    /// UTF-8 Encoded String (1.5.4).
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
+        string(self.binary()?)
+    }
+}
+
+/// A string in which U+0000 is not yet ruled out.
+#[inline(always)]
+pub(crate) fn text(bytes: Bytes) -> Result<ByteString, Fault> {
+    ByteString::try_from(bytes).map_err(|_| Fault::NotUtf8)
+}
+
+/// A string.
+#[inline(always)]
+pub(crate) fn string(bytes: Bytes) -> Result<ByteString, Fault> {
+    if bytes.contains(&0) { Err(Fault::Nul) } else { text(bytes) }
 }
 
 /// Where fields are written: into a buffer, or nowhere, to learn how long they are.

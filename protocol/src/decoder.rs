@@ -45,14 +45,10 @@ impl Decoder {
             Ok(None) => return Ok(None),
             Err(fault) => return Err(self.error(packet_type(buffer), fault)),
         };
-        let bytes = buffer.split_to(header.packet_bytes()).freeze();
-        // PUBLISH goes its own short way: a packet is large to move, and each result on the way would move it.
+        let bytes = buffer.split_to(header.packet_bytes());
         match (header.packet_type, self.version) {
-            (PacketType::Publish, Some(version)) => match Publish::decode(&header, bytes, version) {
-                Ok(publish) => Ok(Some(Packet::Publish(publish))),
-                Err(fault) => Err(self.error(Some(PacketType::Publish), fault)),
-            },
-            (packet_type, _) => match self.decode_packet(&header, bytes) {
+            (PacketType::Publish, Some(version)) => Publish::decode(&header, bytes, version),
+            (packet_type, _) => match self.decode_packet(&header, bytes.freeze()) {
                 Ok(packet) => Ok(Some(packet)),
                 Err(fault) => Err(self.error(Some(packet_type), fault)),
             },
@@ -91,8 +87,8 @@ impl Decoder {
         header.check_length(version)?;
         Ok(match packet_type {
             PacketType::Connect => Packet::Connect(Box::new(Connect::decode(reader, version, is_bridge)?)),
+            PacketType::Publish => return Err(Fault::ConnectExpected), // in a known version it goes the other way
             PacketType::ConnAck => Packet::ConnAck(Box::new(ConnAck::decode(reader, version)?)),
-            PacketType::Publish => Packet::Publish(Publish::decode(header, bytes, version)?),
             PacketType::PubAck => Packet::PubAck(Ack::decode(packet_type, reader, version)?),
             PacketType::PubRec => Packet::PubRec(Ack::decode(packet_type, reader, version)?),
             PacketType::PubRel => Packet::PubRel(Ack::decode(packet_type, reader, version)?),

@@ -3,14 +3,15 @@
 //! A message has no packet identifier, no DUP and no topic alias: those belong to one hop, and live in
 //! [`crate::packet::Publish`] and [`Delivery`].
 
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::data::{Redacted, Sink};
+use crate::data::{Redacted, Sink, string, text};
 use crate::error::Fault;
-use crate::properties::{PropertyReader, PropertySink, id, not_allowed, value_fault};
+use crate::properties::{PropertyReader, PropertySink, UserFields, id, not_allowed, value_fault};
 use crate::{PacketId, QoS, SubscriptionId, Topic, TopicAlias, UserProperties};
 
 /// What a publisher wants others to have.
@@ -77,26 +78,6 @@ pub struct MessageProperties {
 }
 
 impl MessageProperties {
-    /// Reads one property that PUBLISH and the will have in common.
-    #[inline(always)]
-    pub(crate) fn read(&mut self, id: u8, properties: &mut PropertyReader<'_, '_>) -> Result<(), Fault> {
-        match id {
-            id::PAYLOAD_FORMAT_INDICATOR => {
-                let value = properties.u8()?;
-                let format = PayloadFormat::from_byte(value).ok_or(value_fault(id, value.into()))?;
-                self.payload_format = Some(format);
-            }
-            id::MESSAGE_EXPIRY_INTERVAL => self.message_expiry_secs = Some(properties.u32()?),
-            id::CONTENT_TYPE => self.content_type = Some(properties.string()?),
-            id::RESPONSE_TOPIC => {
-                self.response_topic = Some(Topic::parse(properties.text()?).map_err(Fault::ResponseTopic)?);
-            }
-            id::CORRELATION_DATA => self.correlation_data = Some(properties.binary()?),
-            _ => return Err(not_allowed(id)),
-        }
-        Ok(())
-    }
-
     /// Writes all but the lifetime, which is `message_expiry_secs` on this hop.
     #[inline]
     pub(crate) fn write<S: Sink>(&self, message_expiry_secs: Option<u32>, sink: &mut S) {
@@ -117,6 +98,62 @@ impl MessageProperties {
             correlation_data: self.correlation_data.as_deref().map(Bytes::copy_from_slice),
             user_properties: self.user_properties.detach(),
         }
+    }
+}
+
+/// Where the properties stand that PUBLISH and the will have in common. First all are found, then they are sliced: a
+/// slice is large to move.
+#[derive(Debug, Default)]
+pub(crate) struct MessageFields {
+    payload_format: Option<PayloadFormat>,
+    message_expiry_secs: Option<u32>,
+    content_type: Option<Range<usize>>,
+    response_topic: Option<Range<usize>>,
+    correlation_data: Option<Range<usize>>,
+}
+
+impl MessageFields {
+    /// Reads the property that `id` begins.
+    #[inline(always)]
+    pub(crate) fn read<B: Deref<Target = [u8]>>(
+        &mut self,
+        id: u8,
+        section: &mut PropertyReader<'_, '_, B>,
+    ) -> Result<(), Fault> {
+        match id {
+            id::PAYLOAD_FORMAT_INDICATOR => {
+                let value = section.u8()?;
+                let format = PayloadFormat::from_byte(value).ok_or(value_fault(id, value.into()))?;
+                self.payload_format = Some(format);
+            }
+            id::MESSAGE_EXPIRY_INTERVAL => self.message_expiry_secs = Some(section.u32()?),
+            id::CONTENT_TYPE => self.content_type = Some(section.field()?),
+            id::RESPONSE_TOPIC => self.response_topic = Some(section.field()?),
+            id::CORRELATION_DATA => self.correlation_data = Some(section.field()?),
+            _ => return Err(not_allowed(id)),
+        }
+        Ok(())
+    }
+
+    /// Slices what was found out of the packet's bytes.
+    #[inline(always)]
+    pub(crate) fn slice(self, user: UserFields, bytes: &Bytes) -> Result<MessageProperties, Fault> {
+        let content_type = match self.content_type {
+            Some(field) => Some(string(bytes.slice(field))?),
+            None => None,
+        };
+        let response_topic = match self.response_topic {
+            Some(field) => Some(Topic::parse(text(bytes.slice(field))?).map_err(Fault::ResponseTopic)?),
+            None => None,
+        };
+        Ok(MessageProperties {
+            payload_format: self.payload_format,
+            message_expiry_secs: self.message_expiry_secs,
+            content_type,
+            response_topic,
+            correlation_data: self.correlation_data.map(|field| bytes.slice(field)),
+            user_properties: user.slice(bytes),
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Properties (2.2.2): one table says which identifiers exist, which packets may carry them, and which may repeat.
 
+use std::ops::{Deref, Range};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
@@ -208,25 +210,56 @@ impl std::fmt::Display for PropertyId {
 /// Reads the properties of one carrier: hands out identifiers, leaves the values to the caller, collects User
 /// Properties itself.
 #[derive(Debug)]
-pub(crate) struct PropertyReader<'a, 'b> {
-    reader: &'a mut Reader<'b>,
+pub(crate) struct PropertyReader<'a, 'b, B = Bytes> {
+    reader: &'a mut Reader<'b, B>,
     carrier: Carrier,
     /// One bit for each identifier that was there.
     seen: u64,
-    /// Where the User Properties stand that were found side by side.
-    user_from: usize,
-    user_to: usize,
-    /// User Properties that other properties came between.
-    gathered: BytesMut,
+    user: UserFields,
 }
 
-impl<'a, 'b> PropertyReader<'a, 'b> {
+/// Where the User Properties of one carrier stand.
+#[derive(Debug, Default)]
+pub(crate) struct UserFields {
+    /// Those that were found side by side.
+    range: Range<usize>,
+    /// Those that other properties came between.
+    gathered: Vec<u8>,
+}
+
+impl UserFields {
+    /// Slices what was found out of the packet's bytes.
+    #[inline(always)]
+    pub(crate) fn slice(mut self, bytes: &Bytes) -> UserProperties {
+        if self.gathered.is_empty() {
+            return UserProperties(bytes.slice(self.range));
+        }
+        self.gather(bytes);
+        UserProperties(Bytes::from(self.gathered))
+    }
+
+    /// Adds what stands there.
+    #[inline(always)]
+    fn add(&mut self, range: Range<usize>, bytes: &[u8]) {
+        if range.start != self.range.end {
+            self.gather(bytes);
+            self.range.start = range.start;
+        }
+        self.range.end = range.end;
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
+        self.gathered.extend_from_slice(&bytes[self.range.clone()]);
+    }
+}
+
+impl<'a, 'b, B: Deref<Target = [u8]>> PropertyReader<'a, 'b, B> {
     /// Reads the property length and stays within it until [`PropertyReader::finish`].
     #[inline(always)]
-    pub(crate) fn new(reader: &'a mut Reader<'b>, carrier: Carrier) -> Result<Self, Fault> {
+    pub(crate) fn new(reader: &'a mut Reader<'b, B>, carrier: Carrier) -> Result<Self, Fault> {
         let bytes = reader.variable_byte_integer()? as usize;
         reader.enter_properties(bytes)?;
-        Ok(Self { reader, carrier, seen: 0, user_from: 0, user_to: 0, gathered: BytesMut::new() })
+        Ok(Self { reader, carrier, seen: 0, user: UserFields::default() })
     }
 
     /// The identifier of the next property, whose value the caller must read. `None`: that was the last.
@@ -257,50 +290,25 @@ impl<'a, 'b> PropertyReader<'a, 'b> {
         Ok(None)
     }
 
-    /// Reads past the properties, and returns the User Properties among them.
+    /// Reads past the properties, and says where the User Properties among them stand.
     #[inline(always)]
-    pub(crate) fn finish(mut self) -> UserProperties {
+    pub(crate) fn finish_fields(self) -> UserFields {
         self.reader.leave_properties();
-        if self.gathered.is_empty() {
-            return UserProperties(self.reader.between(self.user_from, self.user_to));
-        }
-        self.gather();
-        UserProperties(self.gathered.freeze())
+        self.user
     }
 
     /// Reads a User Property whose identifier stood at `from`.
+    #[inline(always)]
     fn collect(&mut self, from: usize) -> Result<(), Fault> {
         self.reader.skip_string_pair()?;
-        if from != self.user_to {
-            self.gather();
-            self.user_from = from;
-        }
-        self.user_to = self.reader.position();
+        self.user.add(from..self.reader.position(), self.reader.all());
         Ok(())
     }
 
-    fn gather(&mut self) {
-        if self.user_from < self.user_to {
-            self.gathered.put_slice(&self.reader.between(self.user_from, self.user_to));
-        }
-    }
-
-    /// Binary Data.
+    /// Where Binary Data or a UTF-8 Encoded String stands.
     #[inline(always)]
-    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
-        self.reader.binary()
-    }
-
-    /// UTF-8 Encoded String.
-    #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
-        self.reader.string()
-    }
-
-    /// UTF-8 Encoded String of which a topic is to be made.
-    #[inline(always)]
-    pub(crate) fn text(&mut self) -> Result<ByteString, Fault> {
-        self.reader.text()
+    pub(crate) fn field(&mut self) -> Result<Range<usize>, Fault> {
+        self.reader.field()
     }
 
     /// Byte.
@@ -351,10 +359,30 @@ impl<'a, 'b> PropertyReader<'a, 'b> {
             value => Err(value_fault(id, value.into())),
         }
     }
+}
+
+impl PropertyReader<'_, '_, Bytes> {
+    /// Binary Data.
+    #[inline(always)]
+    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
+        self.reader.binary()
+    }
+
+    /// UTF-8 Encoded String.
+    #[inline(always)]
+    pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
+        self.reader.string()
+    }
 
     /// UTF-8 Encoded String that is a client identifier.
     pub(crate) fn client_id(&mut self, id: u8) -> Result<ClientId, Fault> {
         ClientId::parse(self.reader.string()?).ok_or(value_fault(id, 0))
+    }
+
+    /// Reads past the properties, and returns the User Properties among them.
+    pub(crate) fn finish(self) -> UserProperties {
+        let bytes = self.reader.bytes();
+        self.finish_fields().slice(bytes)
     }
 }
 

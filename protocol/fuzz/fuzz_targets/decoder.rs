@@ -42,7 +42,9 @@ fn check_again(version: Option<Version>, packet: &Packet) {
     let spoken = if let Packet::Connect(connect) = packet { Some(connect.version) } else { version };
     let spoken = spoken.expect("a packet is only taken in a known version");
     let mut out = OutBuffer::new();
-    Encoder::new(spoken, MAXIMUM_PACKET_BYTES).encode(packet, &mut out).expect("what was read can be written");
+    Encoder::new(spoken, MAXIMUM_PACKET_BYTES)
+        .encode(packet, &mut out)
+        .expect("what was read can be written");
     let mut buffer = BytesMut::from(&out.take().concat()[..]);
     let again = Decoder::with_version(spoken, MAXIMUM_PACKET_BYTES).decode(&mut buffer);
     assert_eq!(again.as_ref(), Ok(&Some(packet.clone())));

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use crate::data::{Reader, Redacted, Sink};
 use crate::encoder::{Body, EncodeError, Explanation};
 use crate::error::Fault;
-use crate::message::MessageProperties;
+use crate::message::{MessageFields, MessageProperties};
 use crate::properties::{Carrier, PropertyReader, PropertySink, WriteProperties, id, not_allowed};
 use crate::{ClientId, PacketType, QoS, Topic, UserProperties, Version};
 
@@ -247,16 +247,17 @@ impl Will {
 
 impl WillProperties {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
-        let mut properties = Self::default();
+        let mut delay_secs = None;
+        let mut fields = MessageFields::default();
         let mut section = PropertyReader::new(reader, Carrier::Will)?;
         while let Some(id) = section.next()? {
             match id {
-                id::WILL_DELAY_INTERVAL => properties.delay_secs = Some(section.u32()?),
-                _ => properties.message.read(id, &mut section)?,
+                id::WILL_DELAY_INTERVAL => delay_secs = Some(section.u32()?),
+                _ => fields.read(id, &mut section)?,
             }
         }
-        properties.message.user_properties = section.finish();
-        Ok(properties)
+        let user = section.finish_fields();
+        Ok(Self { delay_secs, message: fields.slice(user, reader.bytes())? })
     }
 }
 

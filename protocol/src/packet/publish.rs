@@ -1,14 +1,17 @@
 //! PUBLISH (3.3).
 
-use bytes::{Buf, Bytes};
-use bytestring::ByteString;
+use std::ops::Range;
 
-use crate::data::{Measure, Reader, Redacted, Sink};
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::data::{Measure, Reader, Redacted, Sink, text};
 use crate::error::Fault;
 use crate::fixed_header::{FixedHeader, PublishFlags};
+use crate::message::MessageFields;
 use crate::properties::{Carrier, PropertyReader, PropertySink, WriteProperties, id, value_fault};
 use crate::{
-    Delivery, MessageProperties, PacketQos, PacketType, QoS, SubscriptionId, Topic, TopicAlias, Version,
+    DecodeError, Delivery, MessageProperties, Packet, PacketQos, PacketType, QoS, SubscriptionId, Topic,
+    TopicAlias, Version,
 };
 
 /// A message on one hop (3.3).
@@ -57,82 +60,122 @@ impl std::fmt::Debug for Publish {
 }
 
 impl Publish {
-    /// Inlined, so that the packet is made where it stays.
+    /// Reads a PUBLISH. The result is the decoder's own: a packet is large to move, so it is made where it stays.
     #[inline(always)]
-    pub(crate) fn decode(header: &FixedHeader, mut bytes: Bytes, version: Version) -> Result<Self, Fault> {
-        header.check_length(version)?;
-        let PublishFlags { dup, qos, retain } = PublishFlags::read(header.flags)?;
-        let mut reader = Reader::new(&bytes, header.bytes);
-        let name = reader.field()?;
-        let qos = match qos {
-            QoS::AtMostOnce => PacketQos::AtMostOnce,
-            QoS::AtLeastOnce => PacketQos::AtLeastOnce(reader.packet_id()?),
-            QoS::ExactlyOnce => PacketQos::ExactlyOnce(reader.packet_id()?),
+    pub(crate) fn decode(
+        header: &FixedHeader,
+        bytes: BytesMut,
+        version: Version,
+    ) -> Result<Option<Packet>, DecodeError> {
+        let decoded = match Head::decode(header, &bytes, version) {
+            Ok(head) if head.has_properties => return Self::decode_with_properties(head, bytes, version),
+            Ok(head) => Self::decode_plain(head, bytes),
+            Err(fault) => Err(fault),
         };
-        if !version.has_properties() || (!name.is_empty() && reader.skip_empty_properties()) {
-            let payload_at = reader.position();
-            let name = bytes.slice(name);
-            bytes.advance(payload_at);
-            Topic::check(&name).map_err(Fault::TopicName)?;
-            let Ok(name) = ByteString::try_from(name) else { return Err(Fault::NotUtf8) };
-            return Ok(Self {
-                dup,
-                qos,
-                retain,
-                topic: PublishTopic::Name(Topic::checked(name)),
-                subscription_ids: Vec::new(),
-                properties: MessageProperties::default(),
-                payload: bytes,
-            });
+        decoded.map(|publish| Some(Packet::Publish(publish))).map_err(|fault| fault.in_publish(version))
+    }
+
+    /// Reads the rest of a PUBLISH without properties.
+    #[inline(always)]
+    fn decode_plain(head: Head, bytes: BytesMut) -> Result<Self, Fault> {
+        let Head { flags: PublishFlags { dup, retain, .. }, qos, name, end, .. } = head;
+        Topic::check(&bytes[name.clone()]).map_err(Fault::TopicName)?;
+        let mut bytes = bytes.freeze();
+        let name = bytes.slice(name);
+        bytes.advance(end);
+        Ok(Self {
+            dup,
+            qos,
+            retain,
+            topic: PublishTopic::Name(Topic::checked(text(name)?)),
+            subscription_ids: Vec::new(),
+            properties: MessageProperties::default(),
+            payload: bytes,
+        })
+    }
+
+    /// Reads the rest of a PUBLISH with properties.
+    #[inline(never)]
+    fn decode_with_properties(
+        head: Head,
+        bytes: BytesMut,
+        version: Version,
+    ) -> Result<Option<Packet>, DecodeError> {
+        let decoded = Self::decode_properties(head, bytes);
+        decoded.map(|publish| Some(Packet::Publish(publish))).map_err(|fault| fault.in_publish(version))
+    }
+
+    #[inline(always)]
+    fn decode_properties(head: Head, bytes: BytesMut) -> Result<Self, Fault> {
+        let Head { flags: PublishFlags { dup, retain, .. }, qos, name, end, .. } = head;
+        let mut reader = Reader::new(&bytes, end);
+        let mut alias = None;
+        let mut subscription_ids = Vec::new();
+        let mut fields = MessageFields::default();
+        let mut section = PropertyReader::new(&mut reader, Carrier::Packet(PacketType::Publish))?;
+        while let Some(id) = section.next()? {
+            match id {
+                id::TOPIC_ALIAS => {
+                    alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?);
+                }
+                id::SUBSCRIPTION_IDENTIFIER => {
+                    let number = section.variable_byte_integer()?;
+                    subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
+                }
+                _ => fields.read(id, &mut section)?,
+            }
         }
-        let PublishProperties { alias, subscription_ids, properties } =
-            PublishProperties::decode(&mut reader)?;
+        let user = section.finish_fields();
         let payload_at = reader.position();
-        let Ok(name) = ByteString::try_from(bytes.slice(name)) else { return Err(Fault::NotUtf8) };
-        let topic = topic(name, alias, version)?;
+        if !name.is_empty() {
+            Topic::check(&bytes[name.clone()]).map_err(Fault::TopicName)?;
+        }
+        let mut bytes = bytes.freeze();
+        let topic = match alias {
+            Some(alias) if name.is_empty() => PublishTopic::Alias(alias),
+            None if name.is_empty() => return Err(Fault::NoTopic),
+            Some(alias) => PublishTopic::Define(Topic::checked(text(bytes.slice(name))?), alias),
+            None => PublishTopic::Name(Topic::checked(text(bytes.slice(name))?)),
+        };
+        let properties = fields.slice(user, &bytes)?;
         bytes.advance(payload_at);
         Ok(Self { dup, qos, retain, topic, subscription_ids, properties, payload: bytes })
     }
 }
 
-/// How the packet names its topic (3.3.2.1, 3.3.2.3.4).
-#[inline(always)]
-fn topic(name: ByteString, alias: Option<TopicAlias>, version: Version) -> Result<PublishTopic, Fault> {
-    match alias {
-        Some(alias) if name.is_empty() => Ok(PublishTopic::Alias(alias)),
-        Some(alias) => Ok(PublishTopic::Define(Topic::parse(name).map_err(Fault::TopicName)?, alias)),
-        None if name.is_empty() && version.has_properties() => Err(Fault::NoTopic),
-        None => Ok(PublishTopic::Name(Topic::parse(name).map_err(Fault::TopicName)?)),
+/// What stands before the properties.
+struct Head {
+    flags: PublishFlags,
+    qos: PacketQos,
+    /// Where the topic name stands.
+    name: Range<usize>,
+    /// Whether there are properties, or a name that only an alias can make good.
+    has_properties: bool,
+    /// Where the payload begins, or the property length.
+    end: usize,
+}
+
+impl Head {
+    #[inline(always)]
+    fn decode(header: &FixedHeader, bytes: &BytesMut, version: Version) -> Result<Self, Fault> {
+        header.check_length(version)?;
+        let flags = PublishFlags::read(header.flags)?;
+        let mut reader = Reader::new(bytes, header.bytes);
+        let name = reader.field()?;
+        let qos = match flags.qos {
+            QoS::AtMostOnce => PacketQos::AtMostOnce,
+            QoS::AtLeastOnce => PacketQos::AtLeastOnce(reader.packet_id()?),
+            QoS::ExactlyOnce => PacketQos::ExactlyOnce(reader.packet_id()?),
+        };
+        let is_plain = !version.has_properties() || (!name.is_empty() && reader.skip_empty_properties());
+        Ok(Self { flags, qos, name, has_properties: !is_plain, end: reader.position() })
     }
 }
 
-/// All properties of PUBLISH (3.3.2.3).
-#[derive(Debug, Default)]
-struct PublishProperties {
-    alias: Option<TopicAlias>,
-    subscription_ids: Vec<SubscriptionId>,
-    properties: MessageProperties,
-}
-
-impl PublishProperties {
-    #[inline(always)]
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Fault> {
-        let mut all = Self::default();
-        let mut section = PropertyReader::new(reader, Carrier::Packet(PacketType::Publish))?;
-        while let Some(id) = section.next()? {
-            match id {
-                id::TOPIC_ALIAS => {
-                    all.alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?)
-                }
-                id::SUBSCRIPTION_IDENTIFIER => {
-                    let number = section.variable_byte_integer()?;
-                    all.subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
-                }
-                _ => all.properties.read(id, &mut section)?,
-            }
-        }
-        all.properties.user_properties = section.finish();
-        Ok(all)
+impl Fault {
+    #[cold]
+    fn in_publish(self, version: Version) -> DecodeError {
+        DecodeError { version: Some(version), packet: Some(PacketType::Publish), fault: self }
     }
 }
 
