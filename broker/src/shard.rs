@@ -8,8 +8,9 @@ use rivulet_core::ListenerKey;
 use rivulet_core::input::OperatorCommand;
 use rivulet_storage::{MemoryStore, Store};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing::info;
 
 use crate::access::AccessControl;
@@ -22,13 +23,13 @@ use crate::telemetry::Telemetry;
 use crate::tls::OwnCertificates;
 use crate::transport::TransportKind;
 use crate::transport::quic::{HandshakeLimits, ListenError, QuicListener};
-use crate::transport::tcp;
+use crate::transport::tcp::{self, Layers};
 use crate::{BoundListener, StartError, tls};
 
 /// A listener that has its socket.
 enum Listening {
     Quic(QuicListener),
-    Tcp(TcpListener),
+    Tcp(TcpListener, Layers),
 }
 
 /// What a shard is started with.
@@ -84,8 +85,8 @@ async fn serve(start: Start) {
                 endpoints.push(listener.endpoint());
                 listeners.spawn(listener.accept(bound.key, handshakes, entrance, telemetry));
             }
-            Listening::Tcp(listener) => {
-                listeners.spawn(tcp::accept(listener, bound.key, entrance, telemetry));
+            Listening::Tcp(listener, layers) => {
+                listeners.spawn(tcp::accept(listener, bound.key, layers, entrance, telemetry));
             }
         }
     }
@@ -127,9 +128,11 @@ async fn listen(
     own: Option<&OwnCertificates>,
 ) -> Result<Vec<(BoundListener, Listening)>, StartError> {
     let mut bound = Vec::with_capacity(config.listeners.len());
+    let handshakes = usize::try_from(config.link.handshakes).unwrap_or(Semaphore::MAX_PERMITS);
+    let handshakes = Arc::new(Semaphore::new(handshakes));
     for (index, listener) in config.listeners.iter().enumerate() {
         let key = ListenerKey(u16::try_from(index).unwrap_or(u16::MAX));
-        let (address, listening) = bind(listener, config, own).await?;
+        let (address, listening) = bind(listener, config, own, &handshakes).await?;
         bound.push((BoundListener { key, transport: listener.transport, address }, listening));
     }
     Ok(bound)
@@ -139,6 +142,7 @@ async fn bind(
     listener: &ListenerConfig,
     config: &Config,
     own: Option<&OwnCertificates>,
+    handshakes: &Arc<Semaphore>,
 ) -> Result<(SocketAddr, Listening), StartError> {
     let (transport, address) = (listener.transport, listener.address);
     let socket = |source: io::Error| StartError::Listen { transport, address, source };
@@ -156,9 +160,24 @@ async fn bind(
             Ok((listener.address().map_err(socket)?, Listening::Quic(listener)))
         }
         (TransportKind::Quic, None) => Err(StartError::NoCertificates { address }),
-        (TransportKind::Tcp, _) => {
+        (
+            TransportKind::Tcp
+            | TransportKind::Tls
+            | TransportKind::WebSocket
+            | TransportKind::SecureWebSocket,
+            tls,
+        ) => {
+            let layers = Layers {
+                transport,
+                has_proxy_header: listener.proxy_protocol,
+                tls: tls.map(|tls| TlsAcceptor::from(Arc::new(tls))),
+                websocket_path: listener.path.clone(),
+                maximum_packet_bytes: link_settings(config).maximum_packet_bytes,
+                handshake_timeout: config.link.handshake_timeout,
+                handshakes: Arc::clone(handshakes),
+            };
             let listener = tcp::listen(address).await.map_err(socket)?;
-            Ok((listener.local_addr().map_err(socket)?, Listening::Tcp(listener)))
+            Ok((listener.local_addr().map_err(socket)?, Listening::Tcp(listener, layers)))
         }
     }
 }

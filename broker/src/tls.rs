@@ -15,7 +15,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use crate::clock;
-use crate::config::{Alpn, ClientCertificate, Config, TlsConfig};
+use crate::config::{Alpn, ClientCertificate, Config, TlsConfig, TlsMinimum};
 
 const CERTIFICATES: &str = "certs";
 const DEVICES: &str = "devices";
@@ -93,8 +93,12 @@ pub(crate) fn server_config(
         ClientCertificate::Optional => ClientAuth::Optional(roots()?),
         ClientCertificate::None => ClientAuth::None,
     };
+    let versions = match config.tls_minimum {
+        TlsMinimum::V1_2 => TlsVersions::From12,
+        TlsMinimum::V1_3 => TlsVersions::Only13,
+    };
     let alpn: Vec<&[u8]> = config.alpn.iter().copied().map(Alpn::name).collect();
-    let mut tls = rivulet_certs::server_config(TlsVersions::Only13, credentials, client_auth, &alpn)?;
+    let mut tls = rivulet_certs::server_config(versions, credentials, client_auth, &alpn)?;
     // A resumed session would skip the check of the client's certificate.
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
@@ -113,7 +117,12 @@ pub(crate) fn problems(config: &TlsConfig) -> Vec<CertsError> {
 pub(crate) fn peer_identity(connection: &Connection) -> Result<Option<Identity>, CertsError> {
     let chain =
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let Some(certificate) = chain.as_ref().and_then(|chain| chain.first()) else {
+    identity(chain.as_ref().map(|chain| chain.as_slice()))
+}
+
+/// Whom a chain of certificates, the peer's own first, says that the peer is.
+pub(crate) fn identity(chain: Option<&[CertificateDer<'static>]>) -> Result<Option<Identity>, CertsError> {
+    let Some(certificate) = chain.and_then(|chain| chain.first()) else {
         return Ok(None);
     };
     let identity = rivulet_certs::identity(certificate)?;

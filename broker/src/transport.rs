@@ -10,8 +10,11 @@ use bytes::{Bytes, BytesMut};
 use rivulet_core::ListenerKey;
 use rivulet_core::cause::NetworkLoss;
 
+mod proxy;
 pub(crate) mod quic;
+mod socket;
 pub(crate) mod tcp;
+mod websocket;
 
 /// The transports.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -20,6 +23,30 @@ pub enum TransportKind {
     Quic,
     /// Plain TCP: one flow.
     Tcp,
+    /// TLS over TCP: one flow.
+    Tls,
+    /// WebSocket over TCP: one flow.
+    WebSocket,
+    /// WebSocket over TLS over TCP: one flow.
+    SecureWebSocket,
+}
+
+impl TransportKind {
+    /// Whether it encrypts, and so needs certificates.
+    pub const fn has_tls(self) -> bool {
+        match self {
+            Self::Quic | Self::Tls | Self::SecureWebSocket => true,
+            Self::Tcp | Self::WebSocket => false,
+        }
+    }
+
+    /// Whether it is MQTT over WebSocket (chapter 6).
+    pub const fn is_websocket(self) -> bool {
+        match self {
+            Self::WebSocket | Self::SecureWebSocket => true,
+            Self::Quic | Self::Tcp | Self::Tls => false,
+        }
+    }
 }
 
 impl fmt::Display for TransportKind {
@@ -27,6 +54,9 @@ impl fmt::Display for TransportKind {
         f.write_str(match self {
             Self::Quic => "quic",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
         })
     }
 }

@@ -12,6 +12,20 @@ use crate::transport::TransportKind;
 /// The ALPN names that may be offered.
 const ALPN_KNOWN: [(&str, Alpn); 1] = [("mqtt", Alpn::Mqtt)];
 
+/// The transports by their names.
+const TRANSPORTS: [(&str, TransportKind); 5] = [
+    ("quic", TransportKind::Quic),
+    ("tcp", TransportKind::Tcp),
+    ("tls", TransportKind::Tls),
+    ("ws", TransportKind::WebSocket),
+    ("wss", TransportKind::SecureWebSocket),
+];
+
+/// Where WebSocket clients look for MQTT by convention.
+const WEBSOCKET_PATH: &str = "/mqtt";
+
+const NOT_FOR_QUIC: &str = "is not for transport = \"quic\"";
+
 /// One place where clients come in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ListenerConfig {
@@ -23,6 +37,10 @@ pub struct ListenerConfig {
     pub access: ListenerAccess,
     /// Certificates, for transports that have them.
     pub tls: Option<TlsConfig>,
+    /// Whether each connection begins with a PROXY header of version 2, which says whose it is.
+    pub proxy_protocol: bool,
+    /// The path that clients ask for, for WebSocket.
+    pub path: Option<String>,
 }
 
 /// The certificates of one listener.
@@ -34,8 +52,19 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
     /// Whether a client must show a certificate.
     pub client_certificate: ClientCertificate,
+    /// The oldest version of TLS that is spoken.
+    pub tls_minimum: TlsMinimum,
     /// The application protocols to offer, the preferred one first.
     pub alpn: Vec<Alpn>,
+}
+
+/// The oldest version of TLS that a listener speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsMinimum {
+    /// For devices that are out there already.
+    V1_2,
+    /// What QUIC needs.
+    V1_3,
 }
 
 /// A certificate chain and its key, as PEM files.
@@ -102,14 +131,31 @@ pub(super) fn read(mut section: Section<'_>, access: &AccessConfig) -> Option<Li
             section.fault(required, "is missing");
         }
     }
-    let transport =
-        section.choice("transport", &[("quic", TransportKind::Quic), ("tcp", TransportKind::Tcp)]);
+    let transport = section.choice("transport", &TRANSPORTS);
     let address = section.address("address");
     let name = transport.map(|transport| transport.to_string()).unwrap_or_default();
     let access = access::read_listener(&mut section, access, &name);
     let tls = read_tls(&mut section, transport);
+    let proxy_protocol = section.boolean("proxy_protocol", false);
+    if proxy_protocol && transport == Some(TransportKind::Quic) {
+        section.fault("proxy_protocol", NOT_FOR_QUIC);
+    }
+    let path = read_path(&mut section, transport);
     section.finish();
-    Some(ListenerConfig { transport: transport?, address: address?, access, tls })
+    Some(ListenerConfig { transport: transport?, address: address?, access, tls, proxy_protocol, path })
+}
+
+fn read_path(section: &mut Section<'_>, transport: Option<TransportKind>) -> Option<String> {
+    let is_path = |text: &str| text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let path =
+        section.parsed("path", "a path such as \"/mqtt\"", |text| is_path(text).then(|| text.to_owned()));
+    if transport?.is_websocket() {
+        return Some(path.unwrap_or_else(|| WEBSOCKET_PATH.to_owned()));
+    }
+    if section.has("path") {
+        section.fault("path", format!("is not for transport = \"{}\"", transport?));
+    }
+    None
 }
 
 fn read_tls(section: &mut Section<'_>, transport: Option<TransportKind>) -> Option<TlsConfig> {
@@ -123,35 +169,52 @@ fn read_tls(section: &mut Section<'_>, transport: Option<TransportKind>) -> Opti
     ];
     let client_certificate =
         section.choice("client_certificate", &choices).unwrap_or(ClientCertificate::Required);
+    let minimum = section.choice("tls_minimum", &[("1.2", TlsMinimum::V1_2), ("1.3", TlsMinimum::V1_3)]);
     let alpn = section.parsed(
         "alpn",
         "a list of application protocols with commas between them: \"mqtt\"",
         parse_alpn,
     );
-    match transport? {
-        TransportKind::Tcp => {
-            for key in ["certificate", "key", "client_ca", "client_certificate", "alpn"] {
-                if section.has(key) {
-                    section.fault(key, "is not for transport = \"tcp\"");
-                }
+    let transport = transport?;
+    if !transport.has_tls() {
+        for key in ["certificate", "key", "client_ca", "client_certificate", "tls_minimum"] {
+            if section.has(key) {
+                section.fault(key, format!("is not for transport = \"{transport}\""));
             }
+        }
+    }
+    let is_quic = transport == TransportKind::Quic;
+    if !is_quic && section.has("alpn") {
+        section.fault("alpn", "is for transport = \"quic\" alone");
+    }
+    if is_quic && minimum == Some(TlsMinimum::V1_2) {
+        section.fault("tls_minimum", NOT_FOR_QUIC);
+    }
+    let server = read_server_files(section, certificate, key);
+    transport.has_tls().then(|| TlsConfig {
+        server,
+        client_ca,
+        client_certificate,
+        tls_minimum: minimum.unwrap_or(if is_quic { TlsMinimum::V1_3 } else { TlsMinimum::V1_2 }),
+        alpn: if is_quic { alpn.unwrap_or_else(|| vec![Alpn::Mqtt]) } else { Vec::new() },
+    })
+}
+
+fn read_server_files(
+    section: &mut Section<'_>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Option<ServerFiles> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(ServerFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            section.fault("key", "is missing: certificate and key come together");
             None
         }
-        TransportKind::Quic => {
-            let server = match (certificate, key) {
-                (Some(certificate), Some(key)) => Some(ServerFiles { certificate, key }),
-                (None, None) => None,
-                (Some(_), None) => {
-                    section.fault("key", "is missing: certificate and key come together");
-                    None
-                }
-                (None, Some(_)) => {
-                    section.fault("certificate", "is missing: certificate and key come together");
-                    None
-                }
-            };
-            let alpn = alpn.unwrap_or_else(|| vec![Alpn::Mqtt]);
-            Some(TlsConfig { server, client_ca, client_certificate, alpn })
+        (None, Some(_)) => {
+            section.fault("certificate", "is missing: certificate and key come together");
+            None
         }
     }
 }

@@ -41,7 +41,7 @@ fn all_faults_are_told_at_once_with_key_value_and_bounds() {
         "rivulet.toml: limits.connections = 0: must be a whole number from 1 to 1000000",
         "rivulet.toml: limits.maximum_packet = \"1GB\": must be a size such as \"1MiB\" from 1KiB to 268435460B",
         "rivulet.toml: limits.handshake_timeout = \"2 weeks\": must be a duration such as \"30s\" (units: ms, s, m, h, d)",
-        "rivulet.toml: listener[0].transport = \"tpc\": must be one of \"quic\", \"tcp\"",
+        "rivulet.toml: listener[0].transport = \"tpc\": must be one of \"quic\", \"tcp\", \"tls\", \"ws\", \"wss\"",
         "rivulet.toml: listener[0].address = \"localhost\": must be an IP address and a port, such as \"127.0.0.1:1883\" \
          or \"[::]:1883\"",
         "rivulet.toml: listener[0].acl = \"yes\": must be one of \"file\", \"open\"",
@@ -122,5 +122,37 @@ fn the_example_says_the_defaults_and_every_key() {
         let name = key.rsplit('.').next().unwrap();
         let stands = [format!("{name} = "), format!("[{key}]"), format!("[[{name}]]")];
         assert!(stands.iter().any(|form| text.contains(form.as_str())), "{key} is not in {path}");
+    }
+}
+
+#[test]
+fn keys_of_one_transport_are_refused_on_another() {
+    let faults = |listener: &str| {
+        let text = format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\nauthentication = [\"anonymous\"]\nacl = \"open\"\n{listener}"
+        );
+        match Config::parse("f", &text, std::iter::empty()) {
+            Ok(_) => String::new(),
+            Err(faults) => faults.to_string(),
+        }
+    };
+    for (listener, told) in [
+        ("transport = \"quic\"\nproxy_protocol = true", "is not for transport = \"quic\""),
+        ("transport = \"quic\"\ntls_minimum = \"1.2\"", "is not for transport = \"quic\""),
+        ("transport = \"tls\"\nalpn = \"mqtt\"", "is for transport = \"quic\" alone"),
+        ("transport = \"tls\"\npath = \"/mqtt\"", "is not for transport = \"tls\""),
+        ("transport = \"ws\"\ntls_minimum = \"1.3\"", "is not for transport = \"ws\""),
+        ("transport = \"ws\"\npath = \"mqtt\"", "a path such as \"/mqtt\""),
+        ("transport = \"wss\"\ntls_minimum = \"1.1\"", "\"1.2\""),
+    ] {
+        let faults = faults(listener);
+        assert!(faults.contains(told), "{listener}: {faults}");
+    }
+    for listener in [
+        "transport = \"wss\"\npath = \"/\"",
+        "transport = \"tls\"\ntls_minimum = \"1.3\"",
+        "transport = \"ws\"",
+    ] {
+        assert_eq!(faults(listener), "");
     }
 }

@@ -1,45 +1,66 @@
-//! TCP: one socket, one flow.
+//! TCP: one socket, one flow, with what may lie between the two: a PROXY header, TLS, WebSocket.
+//!
+//! ```text
+//!  socket -> [ PROXY header ] -> [ TLS ] -> [ WebSocket ] -> flow
+//! ```
 
-use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
 use rivulet_core::ListenerKey;
 use rivulet_core::cause::NetworkLoss;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use rivulet_core::input::Identity;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::{FlowEnd, FlowReader, FlowWriter, Peer, TransportKind};
-use crate::link::{self, Entrance, LinkEnd, Place};
+use super::socket::{self, Socket};
+use super::{Peer, TransportKind, proxy, websocket};
+use crate::link::{Entrance, Place};
 use crate::telemetry::Telemetry;
-
-/// Bytes that one read takes at most. They lie on the stack, so that an idle connection holds none.
-const READ_BYTES_MAX: usize = 64 * 1024;
-
-/// Slices that one write hands to the kernel at most.
-const WRITE_SLICES_MAX: usize = 64;
+use crate::tls;
 
 /// How long an accept loop waits after an error such as too many open files, before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a peer has to close its side once ours is closed. Whoever closes a socket with bytes unread makes the
-/// kernel reset it, and a reset takes the last CONNACK or DISCONNECT with it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many bytes a WebSocket frame may hold beyond the largest packet: clients put several packets into one.
+const FRAME_BYTES_BEYOND_PACKET: usize = 64 * 1024;
+
+/// What lies between a listener's sockets and their flows.
+pub(crate) struct Layers {
+    /// Which transport that makes.
+    pub(crate) transport: TransportKind,
+    /// Whether a balancer says first on whose behalf it connects.
+    pub(crate) has_proxy_header: bool,
+    /// Certificates, for transports that have them.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// The path that WebSocket clients ask for, for transports that have one.
+    pub(crate) websocket_path: Option<String>,
+    /// The largest packet that is taken.
+    pub(crate) maximum_packet_bytes: usize,
+    /// How long all of this may take.
+    pub(crate) handshake_timeout: Duration,
+    /// How many connections may be at it at one time, over all listeners.
+    pub(crate) handshakes: Arc<Semaphore>,
+}
+
+/// Opens a listening socket.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
 
 /// Accepts connections for as long as the task lives. An error never ends it.
 pub(crate) async fn accept(
     listener: TcpListener,
     key: ListenerKey,
+    layers: Layers,
     entrance: Entrance,
-    telemetry: std::sync::Arc<Telemetry>,
+    telemetry: Arc<Telemetry>,
 ) {
+    let layers = Arc::new(layers);
     let mut failures: u64 = 0;
     loop {
         let (socket, address) = match listener.accept().await {
@@ -53,137 +74,82 @@ pub(crate) async fn accept(
             }
         };
         failures = 0;
-        let peer = Peer { transport: TransportKind::Tcp, listener: key, address };
+        let peer = Peer { transport: layers.transport, listener: key, address };
         let Some(place) = entrance.place() else {
             telemetry.refused(&peer, entrance.places_max());
             continue;
         };
-        tokio::spawn(serve(socket, peer, place, entrance.clone()));
+        let (layers, entrance, telemetry) = (Arc::clone(&layers), entrance.clone(), Arc::clone(&telemetry));
+        tokio::spawn(serve(socket, peer, place, layers, entrance, telemetry));
     }
 }
 
-/// Opens a listening socket.
-pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
-
-async fn serve(mut socket: TcpStream, peer: Peer, _place: Place, entrance: Entrance) {
+async fn serve(
+    mut socket: TcpStream,
+    mut peer: Peer,
+    _place: Place,
+    layers: Arc<Layers>,
+    entrance: Entrance,
+    telemetry: Arc<Telemetry>,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         debug!(peer = %peer.address, %error, "cannot turn off Nagle's algorithm"); // gone already, as reading will show
     }
-    let Some(context) = entrance.open(peer, None).await else {
-        return;
+    if layers.are_none() {
+        let Some(context) = entrance.open(peer, None).await else {
+            return;
+        };
+        let (read_half, write_half) = socket.split();
+        return socket::serve_halves(read_half, write_half, &context).await;
+    }
+    let Ok(handshake) = Arc::clone(&layers.handshakes).try_acquire_owned() else {
+        return telemetry.refused(&peer, entrance.places_max());
     };
-    let (read_half, write_half) = socket.split();
-    let (mut reader, mut writer) = (TcpReader(read_half), TcpWriter(write_half));
-    match link::run(&mut reader, &mut writer, &context).await {
-        LinkEnd::Close(_cause) => close(&mut reader, &mut writer).await,
-        LinkEnd::Lost => {}
-    }
-}
-
-/// Ends our side, and waits for the peer to end its own.
-async fn close(reader: &mut TcpReader<'_>, writer: &mut TcpWriter<'_>) {
-    if writer.0.shutdown().await.is_err() {
-        return; // the peer is gone
-    }
-    let drained = async {
-        let mut ignored = BytesMut::new();
-        while reader.read(&mut ignored).await.is_ok() {
-            ignored.clear();
-        }
-    };
-    // Whether the peer closed or time ran out: the socket is dropped next.
-    drop(tokio::time::timeout(CLOSE_TIMEOUT, drained).await);
-}
-
-struct TcpReader<'a>(ReadHalf<'a>);
-
-impl FlowReader for TcpReader<'_> {
-    async fn read(&mut self, buffer: &mut BytesMut) -> Result<(), FlowEnd> {
-        poll_fn(|context| {
-            let mut space = [const { MaybeUninit::uninit() }; READ_BYTES_MAX];
-            let mut read = ReadBuf::uninit(&mut space);
-            match ready!(Pin::new(&mut self.0).poll_read(context, &mut read)) {
-                Ok(()) if read.filled().is_empty() => Err(FlowEnd::Finished),
-                Ok(()) => {
-                    buffer.extend_from_slice(read.filled());
-                    Ok(())
-                }
-                Err(error) => Err(FlowEnd::Lost(loss(&error))),
-            }
-            .into()
-        })
-        .await
-    }
-}
-
-struct TcpWriter<'a>(WriteHalf<'a>);
-
-impl FlowWriter for TcpWriter<'_> {
-    async fn write(&mut self, chunks: &mut [Bytes]) -> Result<usize, NetworkLoss> {
-        loop {
-            match self.try_write(chunks) {
-                Ok(bytes) => return Ok(advance(chunks, bytes)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.0.writable().await.map_err(|error| loss(&error))?;
-                }
-                Err(error) => return Err(loss(&error)),
+    let put_on = tokio::time::timeout(layers.handshake_timeout, layers.put_on(socket, &mut peer)).await;
+    drop(handshake);
+    match put_on.unwrap_or(Err(NetworkLoss::TimedOut)) {
+        Ok((socket, identity)) => {
+            if let Some(context) = entrance.open(peer, identity).await {
+                socket::serve(socket, &context).await;
             }
         }
+        Err(loss) => telemetry.handshake_failed(&peer, &loss),
     }
 }
 
-impl TcpWriter<'_> {
-    fn try_write(&self, chunks: &[Bytes]) -> io::Result<usize> {
-        if let [chunk] = chunks {
-            return self.0.try_write(chunk);
+impl Layers {
+    /// Whether the socket is the flow.
+    fn are_none(&self) -> bool {
+        !self.has_proxy_header && self.tls.is_none() && self.websocket_path.is_none()
+    }
+
+    /// Goes through the layers from the socket on. The peer's address becomes that of the PROXY header.
+    async fn put_on(
+        &self,
+        mut socket: TcpStream,
+        peer: &mut Peer,
+    ) -> Result<(Box<dyn Socket>, Option<Identity>), NetworkLoss> {
+        if self.has_proxy_header {
+            let named = proxy::read_header(&mut socket).await.map_err(reset)?;
+            peer.address = named.unwrap_or(peer.address);
         }
-        let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
-        let filled = chunks.len().min(WRITE_SLICES_MAX);
-        for (slice, chunk) in slices.iter_mut().zip(chunks) {
-            *slice = IoSlice::new(chunk);
-        }
-        self.0.try_write_vectored(&slices[..filled])
+        let Some(acceptor) = &self.tls else {
+            return Ok((self.upgrade(socket).await?, None));
+        };
+        let encrypted = acceptor.accept(socket).await.map_err(|error| socket::loss(&error))?;
+        let identity = tls::identity(encrypted.get_ref().1.peer_certificates()).map_err(reset)?;
+        Ok((self.upgrade(encrypted).await?, identity))
+    }
+
+    async fn upgrade(&self, socket: impl Socket + 'static) -> Result<Box<dyn Socket>, NetworkLoss> {
+        let Some(path) = &self.websocket_path else {
+            return Ok(Box::new(socket));
+        };
+        let frame_bytes_max = self.maximum_packet_bytes.saturating_add(FRAME_BYTES_BEYOND_PACKET);
+        Ok(Box::new(websocket::accept(socket, path, frame_bytes_max).await.map_err(reset)?))
     }
 }
 
-/// Cuts written bytes off the front. Returns how many chunks are written whole.
-fn advance(chunks: &mut [Bytes], mut bytes: usize) -> usize {
-    for (index, chunk) in chunks.iter_mut().enumerate() {
-        if bytes < chunk.len() {
-            chunk.advance(bytes);
-            return index;
-        }
-        bytes -= chunk.len();
-    }
-    chunks.len()
-}
-
-fn loss(error: &io::Error) -> NetworkLoss {
-    if error.kind() == ErrorKind::TimedOut {
-        NetworkLoss::TimedOut
-    } else {
-        NetworkLoss::Reset(error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_cut_off_the_front() {
-        let mut chunks = [Bytes::from_static(b"abc"), Bytes::from_static(b"de"), Bytes::from_static(b"f")];
-        assert_eq!(advance(&mut chunks, 4), 1);
-        assert_eq!(chunks[1], "e");
-        assert_eq!(advance(&mut chunks[1..], 1), 1);
-        assert_eq!(advance(&mut chunks[2..], 1), 1);
-    }
-
-    #[test]
-    fn an_empty_chunk_is_written_with_the_bytes_around_it() {
-        let mut chunks = [Bytes::from_static(b"a"), Bytes::new(), Bytes::from_static(b"b")];
-        assert_eq!(advance(&mut chunks, 2), 3);
-    }
+fn reset(error: impl std::error::Error) -> NetworkLoss {
+    NetworkLoss::Reset(error.to_string())
 }
