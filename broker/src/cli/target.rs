@@ -59,7 +59,7 @@ pub(crate) struct Target {
     /// How long the server keeps the session afterwards, in seconds; -1 is for ever [default: 0, with -c for ever]
     #[arg(short = 'x', long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = session_expiry, help_heading = "Client")]
     session_expiry_interval: Option<u32>,
-    /// A property of a packet, for MQTT 5: PACKET is connect, publish, subscribe, unsubscribe or will; user-property
+    /// A property of a packet, for MQTT 5: PACKET is connect, publish, subscribe or will; user-property
     /// takes a name and a value. Can be given again
     #[arg(short = 'D', long = "property", value_names = ["PACKET", "NAME", "VALUE"], num_args = 3..=4, action = ArgAction::Append, help_heading = "Client")]
     properties: Vec<String>,
