@@ -25,15 +25,17 @@ pub mod subject;
 pub mod token;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rivulet_core::access::Credentials;
 use rivulet_core::{ListenerKey, Now, Verdict, WallTime};
 use rivulet_protocol::ReasonCode;
 use tracing::{debug, warn};
 
-use crate::config::{AclChoice, Authenticator, ClientIdRule, FailurePolicy, ListenerAccess, TokenPlace};
+use crate::config::{
+    AccessConfig, AclChoice, Authenticator, ClientIdRule, FailurePolicy, ListenerAccess, TokenPlace,
+};
 use acl::Acl;
 use grants::Grants;
 use hook::{Hook, HookAnswer};
@@ -46,9 +48,16 @@ use token::{TokenFault, TokenVerifier};
 pub use load::LoadFault;
 pub(crate) use load::read;
 
-/// Everything that clients are measured by, loaded and checked. Does not change: a reload makes another.
+/// Judges clients by what was loaded last.
 #[derive(Debug)]
 pub struct AccessControl {
+    loaded: RwLock<Arc<Loaded>>,
+    counters: Arc<AccessCounters>,
+}
+
+/// Everything that clients are measured by, loaded and checked. Does not change: a reload makes another.
+#[derive(Debug)]
+struct Loaded {
     /// By the number of their [`ListenerKey`].
     listeners: Vec<ListenerAccess>,
     acl: Acl,
@@ -56,7 +65,7 @@ pub struct AccessControl {
     passwords: Option<Passwords>,
     tokens: Option<(TokenPlace, TokenVerifier)>,
     hook: Option<Hook>,
-    counters: AccessCounters,
+    counters: Arc<AccessCounters>,
 }
 
 /// What has been decided since the start. Counters only go up.
@@ -93,9 +102,37 @@ struct Proof {
 }
 
 impl AccessControl {
+    /// Loads all that the configuration names. `listeners` are in the order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of every file.
+    pub fn load(config: &AccessConfig, listeners: Vec<ListenerAccess>) -> Result<Self, Vec<LoadFault>> {
+        let counters = Arc::new(AccessCounters::default());
+        let loaded = Loaded::load(config, listeners, Arc::clone(&counters))?;
+        Ok(Self { loaded: RwLock::new(Arc::new(loaded)), counters })
+    }
+
+    /// Loads everything again. Clients that come in from here on are measured by it; those that are in keep what they
+    /// were allowed until they come back. With a fault, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of every file.
+    pub fn reload(
+        &self,
+        config: &AccessConfig,
+        listeners: Vec<ListenerAccess>,
+    ) -> Result<(), Vec<LoadFault>> {
+        let loaded = Arc::new(Loaded::load(config, listeners, Arc::clone(&self.counters))?);
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        Ok(())
+    }
+
     /// Judges a client. May take as long as a password, the hook and their queues take, and does not block meanwhile.
     pub async fn authenticate(&self, now: Now, peer: Option<IpAddr>, credentials: Credentials) -> Verdict {
-        let judged = self.judge(now, peer, &credentials).await;
+        let loaded = Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner));
+        let judged = loaded.judge(now, peer, &credentials).await;
         let client = credentials.client_id.as_ref().map_or_else(|| "-".to_owned(), |id| shown(id.as_str()));
         match judged {
             Ok((by, permissions, expires)) => {
@@ -115,7 +152,9 @@ impl AccessControl {
     pub fn counters(&self) -> &AccessCounters {
         &self.counters
     }
+}
 
+impl Loaded {
     async fn judge(
         &self,
         now: Now,

@@ -192,6 +192,16 @@ impl RunningBroker {
         self.access.counters()
     }
 
+    /// Reads the files of the access control again, as `config` names them. Clients that come in from here on are measured
+    /// by them.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of every file; nothing changes then.
+    pub fn reload_access(&self, config: &Config) -> Result<(), Vec<LoadFault>> {
+        self.access.reload(&config.access, config.listener_access())
+    }
+
     /// Has other limits from here on, where that is possible while it runs. What is over them already is left to end by
     /// itself. The number of connections and the largest packet stay what they were at the start.
     pub async fn set_limits(&self, limits: Limits) {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -15,7 +16,7 @@ use super::hook::{Hook, HookSettings};
 use super::password::{PasswordFile, Passwords};
 use super::token::TokenVerifier;
 use super::token::keys::KeySet;
-use super::{AccessControl, AccessCounters};
+use super::{AccessCounters, Loaded};
 use crate::config::{AccessConfig, HttpConfig, JwtConfig, ListenerAccess};
 
 /// Largest file that is read, in bytes. A larger one is a fault.
@@ -36,13 +37,13 @@ pub struct LoadFault {
     pub problem: String,
 }
 
-impl AccessControl {
-    /// Loads all that the configuration names. `listeners` are in the order of their keys.
-    ///
-    /// # Errors
-    ///
-    /// Every fault of every file.
-    pub fn load(config: &AccessConfig, listeners: Vec<ListenerAccess>) -> Result<Self, Vec<LoadFault>> {
+impl Loaded {
+    /// Loads all that the configuration names, or tells every fault of every file.
+    pub(super) fn load(
+        config: &AccessConfig,
+        listeners: Vec<ListenerAccess>,
+        counters: Arc<AccessCounters>,
+    ) -> Result<Self, Vec<LoadFault>> {
         let mut faults = Faults(Vec::new());
         let passwords = config.password_file.as_deref().and_then(|path| {
             faults.file("access.password_file", path, PasswordFile::parse).map(Passwords::new)
@@ -58,8 +59,7 @@ impl AccessControl {
         if !faults.0.is_empty() {
             return Err(faults.0);
         }
-        let (open, counters) = (Acl::open(), AccessCounters::default());
-        Ok(Self { listeners, acl, open, passwords, tokens, hook, counters })
+        Ok(Self { listeners, acl, open: Acl::open(), passwords, tokens, hook, counters })
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
-use crate::config::{AccessConfig, HttpConfig, JwtConfig};
+use crate::config::{HttpConfig, JwtConfig};
 
 /// Before the tokens of the fixture expire.
 const NOW: Now = Now { instant: Instant(1), wall: WallTime(1_800_000_000_000) };
@@ -337,6 +337,20 @@ fn a_file_that_cannot_be_read_is_a_fault_that_says_why() {
     let faults = AccessControl::load(&files.config(), vec![listener(&ALL)]).unwrap_err();
     assert!(faults[0].problem.starts_with("cannot be read: "), "{}", faults[0]);
     assert_eq!(faults[1].problem, "line 2: is not UTF-8");
+}
+
+#[tokio::test]
+async fn a_reload_holds_for_those_who_come_in_and_a_fault_changes_nothing() {
+    let files = Files::new();
+    let access = files.access(listener(&ALL));
+    assert!(!may_publish(&access, client(None, None), "fresh/x").await);
+    files.write("acl", "allow all topic fresh/#");
+    access.reload(&files.config(), vec![listener(&ALL)]).unwrap();
+    assert!(may_publish(&access, client(None, None), "fresh/x").await);
+    files.write("acl", "bogus");
+    assert_eq!(access.reload(&files.config(), vec![listener(&ALL)]).unwrap_err().len(), 1);
+    assert!(may_publish(&access, client(None, None), "fresh/x").await);
+    assert_eq!(access.counters().accepted_anonymous.load(Ordering::Relaxed), 3, "a reload forgets no count");
 }
 
 /// Keeps what is logged.

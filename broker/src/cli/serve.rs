@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rivulet_core::Limits;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::{Config, RunningBroker, telemetry};
+use crate::config::{AccessConfig, ListenerAccess};
+use crate::{Config, RunningBroker, StartError, telemetry};
 
 mod welcome;
 
@@ -80,7 +82,12 @@ async fn serve(config: Config, arguments: &ServeArguments) -> ExitCode {
         Ok(broker) => broker,
         Err(error) => {
             error!("{error}");
-            return ExitCode::from(super::EXIT_FAILURE);
+            let is_configuration = matches!(error, StartError::Access(_));
+            return ExitCode::from(if is_configuration {
+                super::EXIT_CONFIGURATION
+            } else {
+                super::EXIT_FAILURE
+            });
         }
     };
     if arguments.config.is_none() {
@@ -114,19 +121,37 @@ async fn reload(broker: &RunningBroker, running: &Config, arguments: &ServeArgum
             return;
         }
     };
+    // What is asked of clients goes by the places of the listeners: where those differ, only the files are read again.
+    let places = |config: &Config| -> Vec<_> {
+        config.listeners.iter().map(|listener| (listener.transport, listener.address)).collect()
+    };
+    let has_same_places = places(&config) == places(running);
+    let access = if has_same_places { &config } else { running };
+    if let Err(faults) = broker.reload_access(access) {
+        for fault in faults {
+            error!("configuration not reloaded: {fault}");
+        }
+        return;
+    }
     let mut limits = config.limits.clone();
     limits.connections_max = running.limits.connections_max;
     limits.maximum_packet_bytes = running.limits.maximum_packet_bytes;
-    let is_same_but_limits =
-        Config { limits: running.limits.clone(), ..config.clone() } == *running && config.limits == limits;
+    let is_all_reloaded = without_reloaded(&config) == without_reloaded(running) && config.limits == limits;
     broker.set_limits(limits).await;
-    info!("limits reloaded");
-    if !is_same_but_limits {
+    info!("limits and access control reloaded");
+    if !is_all_reloaded {
         warn!(
-            "of the configuration, [limits] alone is reloaded, without connections, maximum_packet, handshakes, \
+            "of the configuration, [access], what listeners ask of clients, and [limits] are reloaded, without connections, maximum_packet, handshakes, \
              timeouts and flow_credit: restart for the rest"
         );
     }
+}
+
+/// A configuration without what a reload takes.
+fn without_reloaded(config: &Config) -> Config {
+    let mut rest = Config { limits: Limits::default(), access: AccessConfig::default(), ..config.clone() };
+    rest.listeners.iter_mut().for_each(|listener| listener.access = ListenerAccess::default());
+    rest
 }
 
 struct Signals {
