@@ -1,14 +1,16 @@
 //! Properties (2.2.2): one table says which identifiers exist, which packets may carry them, and which may repeat.
 
-use std::ops::{Deref, Range};
-
-use bytes::{BufMut, Bytes, BytesMut};
-use bytestring::ByteString;
-
-use crate::data::{Measure, Reader, Sink};
+use crate::PacketType;
+use crate::data::{Measure, Sink};
 use crate::encoder::Explanation;
 use crate::error::Fault;
-use crate::{ClientId, PacketType};
+
+mod reader;
+mod user;
+
+pub(crate) use reader::PropertyReader;
+pub(crate) use user::UserFields;
+pub use user::UserProperties;
 
 /// The identifiers of table 2-4.
 pub(crate) mod id {
@@ -67,7 +69,7 @@ const fn row(id: u8, name: &'static str, section: &'static str, carriers: &[Carr
     let mut bits = 0;
     let mut carrier = 0;
     while carrier < carriers.len() {
-        bits |= carriers[carrier].bit();
+        bits |= 1 << carriers[carrier].number();
         carrier += 1;
     }
     Row { id, name, section, carriers: bits }
@@ -155,28 +157,55 @@ const TABLE: [Row; 27] = {
     ]
 };
 
-/// The lines of the table by identifier.
-const BY_ID: [Option<Row>; 64] = {
-    let mut rows = [None; 64];
-    let mut index = 0;
-    while index < TABLE.len() {
-        rows[TABLE[index].id as usize] = Some(TABLE[index]);
-        index += 1;
+/// Which identifiers each carrier may have: one bit for each.
+const PROPERTIES_BY_CARRIER: [u64; u16::BITS as usize] = {
+    let mut properties = [0; u16::BITS as usize];
+    let mut carrier = 0;
+    while carrier < properties.len() {
+        let mut line = 0;
+        while line < TABLE.len() {
+            if TABLE[line].carriers & (1 << carrier) != 0 {
+                properties[carrier] |= 1 << TABLE[line].id;
+            }
+            line += 1;
+        }
+        carrier += 1;
     }
-    rows
+    properties
 };
 
 impl Carrier {
-    const fn bit(self) -> u16 {
+    /// Its place among the bits of a line: the number of its packet type, which is never 0.
+    const fn number(self) -> u16 {
         match self {
-            Self::Packet(packet) => 1 << packet as u16,
-            Self::Will => 1,
+            Self::Packet(packet) => packet as u16,
+            Self::Will => 0,
         }
     }
 
-    /// Whether it may carry this property more than once. User Property is dealt with on its own.
+    /// The identifiers that it may have: one bit for each.
+    #[inline]
+    const fn properties(self) -> u64 {
+        PROPERTIES_BY_CARRIER[self.number() as usize]
+    }
+
+    /// Whether it may have this property more than once. User Property is dealt with on its own.
+    #[inline]
     const fn may_repeat(self, id: u8) -> bool {
         matches!(self, Self::Packet(PacketType::Publish)) && id == id::SUBSCRIPTION_IDENTIFIER
+    }
+
+    /// Why it may not have this property, or not once more.
+    #[cold]
+    fn refuse(self, number: u32) -> Fault {
+        let property = u8::try_from(number).map(PropertyId).ok().filter(|property| property.row().is_some());
+        match property {
+            None => Fault::PropertyUnknown { id: number },
+            Some(property) if self.properties() & (1 << property.0) == 0 => {
+                Fault::PropertyNotAllowed { property }
+            }
+            Some(property) => Fault::PropertyTwice { property },
+        }
     }
 }
 
@@ -197,192 +226,13 @@ impl PropertyId {
     }
 
     fn row(self) -> Option<&'static Row> {
-        BY_ID.get(usize::from(self.0)).and_then(Option::as_ref)
+        TABLE.iter().find(|row| row.id == self.0)
     }
 }
 
 impl std::fmt::Display for PropertyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// Reads the properties of one carrier: hands out identifiers, leaves the values to the caller, collects User
-/// Properties itself.
-#[derive(Debug)]
-pub(crate) struct PropertyReader<'a, 'b, B = Bytes> {
-    reader: &'a mut Reader<'b, B>,
-    carrier: Carrier,
-    /// One bit for each identifier that was there.
-    seen: u64,
-    user: UserFields,
-}
-
-/// Where the User Properties of one carrier stand.
-#[derive(Debug, Default)]
-pub(crate) struct UserFields {
-    /// Those that were found side by side.
-    range: Range<usize>,
-    /// Those that other properties came between.
-    gathered: Vec<u8>,
-}
-
-impl UserFields {
-    /// Slices what was found out of the packet's bytes.
-    #[inline(always)]
-    pub(crate) fn slice(mut self, bytes: &Bytes) -> UserProperties {
-        if self.gathered.is_empty() {
-            return UserProperties(bytes.slice(self.range));
-        }
-        self.gather(bytes);
-        UserProperties(Bytes::from(self.gathered))
-    }
-
-    /// Adds what stands there.
-    #[inline(always)]
-    fn add(&mut self, range: Range<usize>, bytes: &[u8]) {
-        if range.start != self.range.end {
-            self.gather(bytes);
-            self.range.start = range.start;
-        }
-        self.range.end = range.end;
-    }
-
-    fn gather(&mut self, bytes: &[u8]) {
-        self.gathered.extend_from_slice(&bytes[self.range.clone()]);
-    }
-}
-
-impl<'a, 'b, B: Deref<Target = [u8]>> PropertyReader<'a, 'b, B> {
-    /// Reads the property length and stays within it until [`PropertyReader::finish`].
-    #[inline(always)]
-    pub(crate) fn new(reader: &'a mut Reader<'b, B>, carrier: Carrier) -> Result<Self, Fault> {
-        let bytes = reader.variable_byte_integer()? as usize;
-        reader.enter_properties(bytes)?;
-        Ok(Self { reader, carrier, seen: 0, user: UserFields::default() })
-    }
-
-    /// The identifier of the next property, whose value the caller must read. `None`: that was the last.
-    #[inline(always)]
-    pub(crate) fn next(&mut self) -> Result<Option<u8>, Fault> {
-        while self.reader.left() > 0 {
-            let from = self.reader.position();
-            let number = self.reader.variable_byte_integer()?;
-            let row = BY_ID.get(number as usize).and_then(Option::as_ref);
-            let Some(row) = row else {
-                return Err(Fault::PropertyUnknown { id: number });
-            };
-            let property = PropertyId(row.id);
-            if row.carriers & self.carrier.bit() == 0 {
-                return Err(Fault::PropertyNotAllowed { property });
-            }
-            if row.id == id::USER_PROPERTY {
-                self.collect(from)?;
-                continue;
-            }
-            let bit = 1 << row.id;
-            if self.seen & bit != 0 && !self.carrier.may_repeat(row.id) {
-                return Err(Fault::PropertyTwice { property });
-            }
-            self.seen |= bit;
-            return Ok(Some(row.id));
-        }
-        Ok(None)
-    }
-
-    /// Reads past the properties, and says where the User Properties among them stand.
-    #[inline(always)]
-    pub(crate) fn finish_fields(self) -> UserFields {
-        self.reader.leave_properties();
-        self.user
-    }
-
-    /// Reads a User Property whose identifier stood at `from`.
-    #[inline(always)]
-    fn collect(&mut self, from: usize) -> Result<(), Fault> {
-        self.reader.skip_string_pair()?;
-        self.user.add(from..self.reader.position(), self.reader.all());
-        Ok(())
-    }
-
-    /// Where Binary Data or a UTF-8 Encoded String stands.
-    #[inline(always)]
-    pub(crate) fn field(&mut self) -> Result<Range<usize>, Fault> {
-        self.reader.field()
-    }
-
-    /// Byte.
-    #[inline(always)]
-    pub(crate) fn u8(&mut self) -> Result<u8, Fault> {
-        self.reader.u8()
-    }
-
-    /// Two Byte Integer.
-    #[inline(always)]
-    pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
-        self.reader.u16()
-    }
-
-    /// Two Byte Integer that may not be 0.
-    pub(crate) fn positive_u16(&mut self, id: u8) -> Result<u16, Fault> {
-        match self.reader.u16()? {
-            0 => Err(value_fault(id, 0)),
-            value => Ok(value),
-        }
-    }
-
-    /// Four Byte Integer.
-    #[inline(always)]
-    pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
-        self.reader.u32()
-    }
-
-    /// Four Byte Integer that may not be 0.
-    pub(crate) fn positive_u32(&mut self, id: u8) -> Result<u32, Fault> {
-        match self.reader.u32()? {
-            0 => Err(value_fault(id, 0)),
-            value => Ok(value),
-        }
-    }
-
-    /// Variable Byte Integer.
-    #[inline(always)]
-    pub(crate) fn variable_byte_integer(&mut self) -> Result<u32, Fault> {
-        self.reader.variable_byte_integer()
-    }
-
-    /// Byte that is 0 or 1.
-    pub(crate) fn bool(&mut self, id: u8) -> Result<bool, Fault> {
-        match self.reader.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            value => Err(value_fault(id, value.into())),
-        }
-    }
-}
-
-impl PropertyReader<'_, '_, Bytes> {
-    /// Binary Data.
-    #[inline(always)]
-    pub(crate) fn binary(&mut self) -> Result<Bytes, Fault> {
-        self.reader.binary()
-    }
-
-    /// UTF-8 Encoded String.
-    #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<ByteString, Fault> {
-        self.reader.string()
-    }
-
-    /// UTF-8 Encoded String that is a client identifier.
-    pub(crate) fn client_id(&mut self, id: u8) -> Result<ClientId, Fault> {
-        ClientId::parse(self.reader.string()?).ok_or(value_fault(id, 0))
-    }
-
-    /// Reads past the properties, and returns the User Properties among them.
-    pub(crate) fn finish(self) -> UserProperties {
-        let bytes = self.reader.bytes();
-        self.finish_fields().slice(bytes)
     }
 }
 
@@ -458,7 +308,7 @@ pub(crate) trait PropertySink: Sink {
 
     /// User Properties.
     fn user_properties(&mut self, user_properties: &UserProperties) {
-        self.bytes(&user_properties.0);
+        self.bytes(user_properties.as_wire());
     }
 }
 
@@ -484,121 +334,9 @@ pub(crate) trait WriteProperties {
     }
 }
 
-/// User Properties (2.2.2.2): pairs of strings in their order, which the server forwards unaltered [MQTT-3.3.2-17, -18].
-///
-/// Kept as the bytes of the wire, checked once: a packet with user properties costs no allocation, and forwarding
-/// them is one copy of their bytes.
-#[derive(Clone, Default, Eq, Hash, PartialEq)]
-pub struct UserProperties(Bytes);
-
-impl UserProperties {
-    /// None of them.
-    pub const fn new() -> Self {
-        Self(Bytes::new())
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The pairs in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut rest: &[u8] = &self.0;
-        std::iter::from_fn(move || {
-            rest = rest.get(1..)?; // the identifier
-            Some((split_string(&mut rest)?, split_string(&mut rest)?))
-        })
-    }
-
-    /// Adds a pair; `false`, and nothing added, if either does not fit the wire.
-    #[must_use]
-    pub fn push(&mut self, name: &str, value: &str) -> bool {
-        let fits = |text: &str| text.len() <= usize::from(u16::MAX) && !text.contains('\0');
-        if !fits(name) || !fits(value) {
-            return false;
-        }
-        let mut bytes = BytesMut::from(std::mem::take(&mut self.0));
-        bytes.reserve(1 + 2 + name.len() + 2 + value.len());
-        bytes.put_u8(id::USER_PROPERTY);
-        bytes.field(name.as_bytes());
-        bytes.field(value.as_bytes());
-        self.0 = bytes.freeze();
-        true
-    }
-
-    /// The pairs as on the wire of 5.0: each with its identifier in front, without a property length. What a store
-    /// keeps.
-    pub fn as_wire(&self) -> &Bytes {
-        &self.0
-    }
-
-    /// What [`UserProperties::as_wire`] returned. `None` if the bytes are anything else.
-    pub fn from_wire(bytes: Bytes) -> Option<Self> {
-        let mut reader = Reader::new(&bytes, 0);
-        while reader.left() > 0 {
-            if reader.u8() != Ok(id::USER_PROPERTY) {
-                return None;
-            }
-            reader.skip_string_pair().ok()?;
-        }
-        Some(Self(bytes))
-    }
-
-    /// A copy that shares no memory with the receive buffer.
-    #[must_use]
-    pub fn detach(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
-    }
-}
-
-impl std::fmt::Debug for UserProperties {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-/// Takes a string off bytes that were checked when they came in.
-fn split_string<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
-    let (length, rest) = bytes.split_first_chunk::<2>()?;
-    let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-    *bytes = rest;
-    std::str::from_utf8(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn user_properties_keep_pairs_and_their_order() {
-        let mut properties = UserProperties::new();
-        for (name, value) in [("b", "1"), ("a", "2"), ("b", "1"), ("", "")] {
-            assert!(properties.push(name, value));
-        }
-        let pairs: Vec<_> = properties.iter().collect();
-        assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "1"), ("", "")]);
-        assert_eq!(properties.detach(), properties);
-        assert_eq!(UserProperties::from_wire(properties.as_wire().clone()), Some(properties));
-    }
-
-    #[test]
-    fn user_properties_refuse_what_does_not_fit_the_wire() {
-        let mut properties = UserProperties::new();
-        assert!(!properties.push(&"a".repeat(65_536), ""));
-        assert!(!properties.push("", "a\0"));
-        assert!(properties.is_empty());
-        assert!(properties.push(&"a".repeat(65_535), ""));
-    }
-
-    #[test]
-    fn bytes_that_are_no_user_properties_are_refused() {
-        for bytes in
-            [&b"\x26"[..], b"\x26\0\x01a\0\x02b", b"\x1F\0\0\0\0", b"\x26\0\x01\xFF\0\0", b"\x26\0\x01\0\0\0"]
-        {
-            assert_eq!(UserProperties::from_wire(Bytes::copy_from_slice(bytes)), None, "{bytes:?}");
-        }
-    }
 
     #[test]
     fn the_table_has_27_properties_in_order() {

@@ -6,6 +6,8 @@ use std::fmt;
 
 use bytestring::ByteString;
 
+use crate::data::eight_times;
+
 /// How a shared subscription begins (4.8.2).
 const SHARE_PREFIX: &str = "$share/";
 
@@ -188,12 +190,10 @@ impl fmt::Display for TopicFilter {
 /// Whether any of the bytes is 0, `#` or `+`: eight at a time, which is what a topic name of each PUBLISH costs.
 #[inline]
 fn has_nul_or_wildcard(text: &[u8]) -> bool {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
     // `#` and `+` differ in one bit, so that leaving it out makes them one.
-    const WILDCARDS: u64 = u64::from_ne_bytes([b'#' & b'+'; 8]);
-    const DIFFERENCE: u64 = u64::from_ne_bytes([b'#' ^ b'+'; 8]);
-    let has_zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH_BITS != 0;
+    const WILDCARDS: u64 = eight_times(b'#' & b'+');
+    const DIFFERENCE: u64 = eight_times(b'#' ^ b'+');
+    let has_zero_byte = |word: u64| word.wrapping_sub(eight_times(1)) & !word & eight_times(0x80) != 0;
     let (words, rest) = text.as_chunks::<8>();
     let is_found = words.iter().map(|word| u64::from_ne_bytes(*word)).fold(false, |is_found, word| {
         is_found | has_zero_byte(word) | has_zero_byte((word & !DIFFERENCE) ^ WILDCARDS)

@@ -8,7 +8,9 @@ use crate::data::{Measure, Reader, Redacted, Sink, text};
 use crate::error::Fault;
 use crate::fixed_header::{FixedHeader, PublishFlags};
 use crate::message::MessageFields;
-use crate::properties::{Carrier, PropertyReader, PropertySink, WriteProperties, id, value_fault};
+use crate::properties::{
+    Carrier, PropertyReader, PropertySink, UserFields, WriteProperties, id, value_fault,
+};
 use crate::{
     DecodeError, Delivery, MessageProperties, Packet, PacketQos, PacketType, QoS, SubscriptionId, Topic,
     TopicAlias, Version,
@@ -101,17 +103,52 @@ impl Publish {
         bytes: BytesMut,
         version: Version,
     ) -> Result<Option<Packet>, DecodeError> {
-        let decoded = Self::decode_properties(head, bytes);
-        decoded.map(|publish| Some(Packet::Publish(publish))).map_err(|fault| fault.in_publish(version))
-    }
-
-    #[inline(always)]
-    fn decode_properties(head: Head, bytes: BytesMut) -> Result<Self, Fault> {
+        let fail = |fault: Fault| fault.in_publish(version);
         let Head { flags: PublishFlags { dup, retain, .. }, qos, name, end, .. } = head;
-        let mut reader = Reader::new(&bytes, end);
+        let PublishFields { alias, subscription_ids, message, user, payload_at } =
+            PublishFields::read(&bytes, end).map_err(fail)?;
+        if !name.is_empty() {
+            Topic::check(&bytes[name.clone()]).map_err(Fault::TopicName).map_err(fail)?;
+        }
+        let mut bytes = bytes.freeze();
+        let topic = match alias {
+            Some(alias) if name.is_empty() => PublishTopic::Alias(alias),
+            None if name.is_empty() => return Err(fail(Fault::NoTopic)),
+            Some(alias) => {
+                PublishTopic::Define(Topic::checked(text(bytes.slice(name)).map_err(fail)?), alias)
+            }
+            None => PublishTopic::Name(Topic::checked(text(bytes.slice(name)).map_err(fail)?)),
+        };
+        let properties = message.slice(user, &bytes).map_err(fail)?;
+        bytes.advance(payload_at);
+        Ok(Some(Packet::Publish(Self {
+            dup,
+            qos,
+            retain,
+            topic,
+            subscription_ids,
+            properties,
+            payload: bytes,
+        })))
+    }
+}
+
+/// What the properties of a PUBLISH say, and where they stand.
+struct PublishFields {
+    alias: Option<TopicAlias>,
+    subscription_ids: Vec<SubscriptionId>,
+    message: MessageFields,
+    user: UserFields,
+    payload_at: usize,
+}
+
+impl PublishFields {
+    #[inline(always)]
+    fn read(bytes: &BytesMut, at: usize) -> Result<Self, Fault> {
+        let mut reader = Reader::new(bytes, at);
         let mut alias = None;
         let mut subscription_ids = Vec::new();
-        let mut fields = MessageFields::default();
+        let mut message = MessageFields::default();
         let mut section = PropertyReader::new(&mut reader, Carrier::Packet(PacketType::Publish))?;
         while let Some(id) = section.next()? {
             match id {
@@ -122,24 +159,11 @@ impl Publish {
                     let number = section.variable_byte_integer()?;
                     subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
                 }
-                _ => fields.read(id, &mut section)?,
+                _ => message.read(id, &mut section)?,
             }
         }
         let user = section.finish_fields();
-        let payload_at = reader.position();
-        if !name.is_empty() {
-            Topic::check(&bytes[name.clone()]).map_err(Fault::TopicName)?;
-        }
-        let mut bytes = bytes.freeze();
-        let topic = match alias {
-            Some(alias) if name.is_empty() => PublishTopic::Alias(alias),
-            None if name.is_empty() => return Err(Fault::NoTopic),
-            Some(alias) => PublishTopic::Define(Topic::checked(text(bytes.slice(name))?), alias),
-            None => PublishTopic::Name(Topic::checked(text(bytes.slice(name))?)),
-        };
-        let properties = fields.slice(user, &bytes)?;
-        bytes.advance(payload_at);
-        Ok(Self { dup, qos, retain, topic, subscription_ids, properties, payload: bytes })
+        Ok(Self { alias, subscription_ids, message, user, payload_at: reader.position() })
     }
 }
 
