@@ -183,8 +183,8 @@ async fn a_large_message_arrives_whole() {
 
 #[tokio::test]
 async fn a_client_that_is_refused_reads_why_although_it_has_sent_more() {
-    let listeners = "[[listener]]\ntransport = 'tcp'\naddress = '127.0.0.1:0'\n\
-        [[listener]]\ntransport = 'quic'\naddress = '127.0.0.1:0'\nclient_certificate = 'none'\n";
+    let listeners = "[[listener]]\ntransport = 'tcp'\naddress = '127.0.0.1:0'\nacl = 'open'\n\
+        [[listener]]\ntransport = 'quic'\naddress = '127.0.0.1:0'\nclient_certificate = 'none'\nacl = 'open'\n";
     let broker = TestBroker::start_from(listeners).await;
     for transport in TRANSPORTS {
         let mut refused = broker.wire(transport).await;

@@ -8,7 +8,7 @@ use rivulet_broker::{Config, OwnCertificates, RunningBroker, TransportKind};
 use rivulet_certs::{Authority, Credentials, TlsVersions};
 use tempfile::TempDir;
 
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 /// Both transports: every test of what they share runs over each.
 pub const TRANSPORTS: [TransportKind; 2] = [TransportKind::Tcp, TransportKind::Quic];
@@ -31,7 +31,7 @@ impl TestBroker {
     pub async fn start_with(sections: &str) -> Self {
         let listeners = "[[listener]]\ntransport = 'tcp'\naddress = '127.0.0.1:0'\nauthentication = ['anonymous']\n\
             acl = 'open'\n\
-            [[listener]]\ntransport = 'quic'\naddress = '127.0.0.1:0'\n";
+            [[listener]]\ntransport = 'quic'\naddress = '127.0.0.1:0'\nacl = 'open'\n";
         Self::start_from(&format!("{listeners}{sections}")).await
     }
 
@@ -57,9 +57,20 @@ impl TestBroker {
     /// Connects as the demo device.
     pub async fn wire(&self, transport: TransportKind) -> Wire {
         let address = self.running.address(transport).expect("a listener for each transport");
-        match transport {
-            TransportKind::Tcp => Wire::tcp(address).await,
-            TransportKind::Quic => Wire::quic(address, self.device.clone()).await,
+        if transport == TransportKind::Quic {
+            Wire::quic(address, self.device.clone()).await
+        } else {
+            Wire::tcp(address).await
+        }
+    }
+
+    /// Connects as the demo device, with little room for what the broker sends.
+    pub async fn wire_with_little_room(&self, transport: TransportKind) -> Wire {
+        let address = self.running.address(transport).expect("a listener for each transport");
+        if transport == TransportKind::Quic {
+            Wire::quic(address, wire::with_little_room(self.device.clone())).await
+        } else {
+            Wire::tcp_with_little_room(address).await
         }
     }
 

@@ -4,12 +4,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Longest wait for anything that must come. A test that needs it fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 const READ_BYTES: usize = 16 * 1024;
+
+/// Room for what comes where there is to be little.
+const READ_BYTES_MIN: u32 = 4 * 1024;
+
+/// Little room for what comes on a QUIC connection.
+pub fn with_little_room(mut config: quinn::ClientConfig) -> quinn::ClientConfig {
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(READ_BYTES_MIN.into());
+    config.transport_config(std::sync::Arc::new(transport));
+    config
+}
 
 /// One connection, and the bytes that have come and nobody has asked for.
 #[derive(Debug)]
@@ -34,6 +45,14 @@ impl Wire {
     pub async fn tcp(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).await.expect("the broker listens on TCP");
         socket.set_nodelay(true).expect("a connected socket takes options");
+        Self { line: Line::Tcp(socket), received: Vec::new() }
+    }
+
+    /// Over TCP, with as little room for what comes as the kernel grants.
+    pub async fn tcp_with_little_room(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(READ_BYTES_MIN).expect("a socket takes options");
+        let socket = socket.connect(address).await.expect("the broker listens on TCP");
         Self { line: Line::Tcp(socket), received: Vec::new() }
     }
 
