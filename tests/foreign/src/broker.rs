@@ -151,6 +151,7 @@ certificate = {certificate:?}
 key = {key:?}
 client_ca = {client_ca:?}
 client_certificate = "required"
+acl = "open"
 
 [[listener]]
 transport = "tcp"
