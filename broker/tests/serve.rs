@@ -1,5 +1,7 @@
 //! `rivulet serve` and `rivulet check` as a person or a service manager meets them: output, log, signals, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
