@@ -74,12 +74,12 @@ impl Client {
             self.forget();
         }
         self.link = Some(link);
+        connect.clean_start |= self.must_start_clean;
         self.expiry_secs = match (connect.version.has_properties(), connect.clean_start) {
             (true, _) => connect.properties.session_expiry_secs.unwrap_or(0),
             (false, true) => 0,
             (false, false) => crate::SESSION_EXPIRY_V3_SECS,
         };
-        connect.clean_start |= self.must_start_clean;
         if connect.clean_start {
             self.forget();
         }
@@ -153,7 +153,7 @@ impl Client {
                     reason,
                     ReasonCode::SessionTakenOver
                         | ReasonCode::KeepAliveTimeout
-                        | ReasonCode::ServerShuttingDown
+                        | ReasonCode::ImplementationSpecificError
                 );
                 assert!(is_fair, "{} did nothing wrong and was told {reason:?}", self.id);
             }

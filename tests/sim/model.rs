@@ -36,6 +36,8 @@ pub(crate) struct Model {
     step: usize,
     /// What is sent may have been made ready since then, and waited for the disk.
     pub(crate) ready_since: Instant,
+    /// Whether the broker is being told that the disk has failed.
+    store_fails: bool,
 }
 
 /// What must be equal: who it should have happened to, and who it has.
@@ -98,6 +100,8 @@ struct Connection {
     subscribes: BTreeMap<PacketId, Subscribe>,
     unsubscribes: BTreeMap<PacketId, (Unsubscribe, Vec<bool>)>,
     publishes: Vec<(PacketId, Option<usize>)>,
+    /// Whether the store has failed during its life: what it waited for may be refused.
+    saw_store_fail: bool,
     /// Why it must end, if it must.
     must_close: Option<&'static str>,
 }
@@ -111,6 +115,7 @@ impl Model {
     pub(crate) fn settle(&mut self) {
         self.wills.settle("wills");
         self.expiries.settle("expiries of sessions");
+        self.store_fails = false;
     }
 
     /// A CONNECT came; it has no effect before the verdict [MQTT-3.1.4-2].
@@ -130,6 +135,7 @@ impl Model {
             subscribes: BTreeMap::new(),
             unsubscribes: BTreeMap::new(),
             publishes: Vec::new(),
+            saw_store_fail: false,
             must_close: None,
         };
         assert!(self.connections.insert(key, connection).is_none(), "one CONNECT on {key:?}");
@@ -172,6 +178,12 @@ impl Model {
     pub(crate) fn on_lost(&mut self, now: Now, key: ConnectionKey) {
         self.leave(now, key, "network", false);
         self.connections.remove(&key);
+    }
+
+    /// The broker is told that the disk has failed, until it has said all that it has to say about it.
+    pub(crate) fn on_store_failed(&mut self) {
+        self.store_fails = true;
+        self.connections.values_mut().for_each(|connection| connection.saw_store_fail = true);
     }
 
     /// A packet after CONNECT came.
@@ -241,7 +253,7 @@ impl Model {
             Event::SubscriptionRefused { client_id, filter, reason } => {
                 panic!("a subscription of {client_id} to {filter} was refused: {reason:?}")
             }
-            Event::StoreFailed { .. } => panic!("no store has failed"),
+            Event::StoreFailed { .. } => assert!(self.store_fails, "no store has failed"),
             Event::Connected { .. }
             | Event::SessionTakenOver { .. }
             | Event::Subscribed { .. }
@@ -254,10 +266,13 @@ impl Model {
     pub(crate) fn on_sent(&mut self, key: ConnectionKey, packet: &Packet) {
         match packet {
             Packet::ConnAck(connack) => self.on_connack(key, connack),
-            Packet::PubAck(ack) | Packet::PubRec(ack) => {
-                assert!(!ack.reason.is_error(), "{key:?}: {packet:?} refuses what is allowed");
-                self.on_publish_acknowledged(key, ack.packet_id);
+            Packet::PubAck(ack) | Packet::PubRec(ack) if ack.reason.is_error() => {
+                let may_refuse =
+                    self.connections.get(&key).is_some_and(|connection| connection.saw_store_fail);
+                assert!(may_refuse, "{key:?}: {packet:?} refuses what is allowed");
+                self.on_publish_refused(key, ack.packet_id);
             }
+            Packet::PubAck(ack) | Packet::PubRec(ack) => self.on_publish_acknowledged(key, ack.packet_id),
             Packet::PubRel(ack) => self.on_pubrel_sent(key, ack),
             Packet::PubComp(ack) => {
                 if let Some(confirmed) =
@@ -327,12 +342,12 @@ impl Model {
                 !connection.keep_alive.is_zero() && silence >= connection.keep_alive
             }
             CloseCause::ConnectTimeout { .. } => connection.connect.is_some(),
+            CloseCause::Store(_) => self.store_fails,
             CloseCause::Malformed(_)
             | CloseCause::Violation(_)
             | CloseCause::Refused(_)
             | CloseCause::Operator(_)
             | CloseCause::Drain
-            | CloseCause::Store(_)
             | CloseCause::Overload(_)
             | CloseCause::CredentialsExpired => false,
         };

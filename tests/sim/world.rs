@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rivulet_core::access::{AllowAll, Verdict};
 use rivulet_core::cause::NetworkLoss;
+use rivulet_core::durable::StoreFault;
 use rivulet_core::output::Outgoing;
 use rivulet_core::{
     Broker, ConnectionKey, Event, FlowKey, Input, Instant, Limits, ListenerKey, Now, Output, Seed, WallTime,
@@ -194,6 +195,17 @@ impl World {
         self.handle(Input::Persisted { through });
         self.model.ready_since = self.now.instant;
         true
+    }
+
+    /// The disk loses what is on its way to it, and says so.
+    pub(crate) fn fail_disk(&mut self) {
+        let Some(from) = self.disk.fail() else { return };
+        self.trace.note(format!("the disk fails from {from:?}"));
+        self.model.ready_since = self.submitted.front().copied().unwrap_or(self.now.instant);
+        self.submitted.clear();
+        self.model.on_store_failed();
+        self.handle(Input::PersistFailed { from, fault: StoreFault::Failing });
+        self.model.ready_since = self.now.instant;
     }
 
     /// Time passes; what is due happens when it is due.

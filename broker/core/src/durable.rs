@@ -59,7 +59,7 @@ pub(crate) struct Durable {
     /// What the store did not take, and has to be told again.
     missed: Subjects,
     /// Clients whose session is over, which a restart would bring back while its end is not safe.
-    ended: BTreeMap<ClientId, Commit>,
+    ended: BTreeMap<ClientId, (SessionKey, Commit)>,
 }
 
 /// What records are about.
@@ -93,13 +93,16 @@ impl Durable {
 
     /// Adds to the batch of this step that the session of a client is over.
     pub(crate) fn write_end(&mut self, session: SessionKey, client_id: ClientId) {
-        self.ended.insert(client_id, Commit(self.last.0 + 1));
+        self.ended.insert(client_id, (session, Commit(self.last.0 + 1)));
         self.write(Record::SessionEnded { session });
     }
 
-    /// Whether a restart might bring back a session of this client that is over.
-    pub(crate) fn may_bring_back(&self, client_id: &ClientId) -> bool {
-        self.ended.contains_key(client_id)
+    /// Adds to the batch of this step once more that a client's former session is over, if a restart might bring
+    /// it back. Says whether that is so.
+    pub(crate) fn write_end_again(&mut self, client_id: &ClientId) -> bool {
+        let Some((session, _)) = self.ended.get(client_id).copied() else { return false };
+        self.write_end(session, client_id.clone());
+        true
     }
 
     /// Adds to the batch of this step that a topic has another retained message, or none.
@@ -175,7 +178,7 @@ impl Durable {
     pub(crate) fn confirm(&mut self, through: Commit, outputs: &mut VecDeque<Output>) {
         self.safe = self.safe.max(through);
         while self.unsafe_subjects.pop_front_if(|(commit, _)| *commit <= through).is_some() {}
-        self.ended.retain(|_, commit| *commit > through);
+        self.ended.retain(|_, (_, commit)| *commit > through);
         while let Some((_, connection)) = self.waits.pop_front_if(|(commit, _)| *commit <= through) {
             let Some(held) = self.held.get_mut(&connection) else { continue };
             held.release(through, outputs);
@@ -187,7 +190,6 @@ impl Durable {
 
     /// The commits from this one on failed: hands over what waited for them, for the caller to refuse, by connection.
     pub(crate) fn fail(&mut self, from: Commit) -> Vec<(ConnectionKey, Vec<Output>)> {
-        self.ended.retain(|_, commit| *commit < from);
         let first = self.unsafe_subjects.partition_point(|(commit, _)| *commit < from);
         for (_, subjects) in self.unsafe_subjects.split_off(first) {
             self.missed.sessions.extend(subjects.sessions);
@@ -207,8 +209,10 @@ impl Durable {
         for connection in failed {
             let Some(held) = self.held.get_mut(&connection) else { continue };
             refused.push((connection, held.take_from(from)));
-            if held.through <= self.safe {
-                self.held.remove(&connection);
+            // What waits for an earlier commit goes on waiting.
+            match self.waits.iter().rev().find(|(_, waiting)| *waiting == connection) {
+                Some((commit, _)) => held.through = *commit,
+                None => drop(self.held.remove(&connection)),
             }
         }
         refused
@@ -270,7 +274,6 @@ impl Held {
         let taken: Vec<Output> =
             self.outputs.split_off(first).into_iter().map(|(_, output)| output).collect();
         self.answers -= taken.iter().filter(|output| is_last_answer(output)).count();
-        self.through = self.through.min(Commit(from.0.saturating_sub(1)));
         taken
     }
 }

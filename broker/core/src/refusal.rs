@@ -4,7 +4,7 @@
 //! it; at worst a message is delivered that its publisher believes lost.
 
 use rivulet_protocol::packet::Ack;
-use rivulet_protocol::{Packet, ReasonCode};
+use rivulet_protocol::{Packet, QoS, ReasonCode};
 
 use crate::broker::Broker;
 use crate::cause::CloseCause;
@@ -31,72 +31,65 @@ impl Broker {
             return self.outbox.0.extend(closes);
         };
         let knows_reasons = open.peer.version.has_properties();
+        let is_stored = self.sessions.get(open.session).is_some_and(|session| session.is_stored);
         for output in outputs {
-            let Output::Send { connection, flow, packet: Outgoing::Packet(packet) } = output else {
-                self.outbox.push(output);
-                continue;
-            };
-            let via = Via { connection, flow };
-            match refused(&packet, fault) {
-                Refusal::None => self.outbox.send(via, packet),
-                Refusal::Reason(as_packet, ack) if knows_reasons => {
-                    if let Packet::PubRec(_) = &packet {
-                        self.forget_incoming(via, &ack);
-                    }
-                    self.outbox.send(via, as_packet(ack));
-                }
+            match refused(output, is_stored, fault) {
+                Refusal::None(output) => self.outbox.push(output),
+                Refusal::Reason(via, ack) if knows_reasons => self.outbox.send(via, Packet::PubAck(ack)),
                 Refusal::Reason(..) | Refusal::Close => {
                     return self.close(now, key, CloseCause::Store(fault));
                 }
             }
         }
     }
-
-    /// A QoS 2 PUBLISH was refused: its identifier is free again [MQTT-4.3.3-9].
-    fn forget_incoming(&mut self, via: Via, ack: &Ack) {
-        if let Some(key) = self.session_of(via.connection)
-            && let Some(session) = self.sessions.get_mut(key)
-        {
-            session.incoming.release(via.flow, ack.packet_id);
-        }
-    }
 }
 
-/// What becomes of a packet whose write failed.
+/// What becomes of an output whose write failed.
 enum Refusal {
     /// It promises nothing, or was a refusal already.
-    None,
-    /// The same acknowledgement says so.
-    Reason(fn(Ack) -> Packet, Ack),
-    /// No answer of its kind can say so.
+    None(Output),
+    /// PUBACK says so.
+    Reason(Via, Ack),
+    /// No packet can say so.
     Close,
 }
 
-fn refused(packet: &Packet, fault: StoreFault) -> Refusal {
-    let reason = match fault {
-        StoreFault::Full => ReasonCode::QuotaExceeded,
-        StoreFault::Failing => ReasonCode::ImplementationSpecificError,
+fn refused(output: Output, is_stored: bool, fault: StoreFault) -> Refusal {
+    let Output::Send { connection, flow, packet } = &output else {
+        return Refusal::None(output);
     };
     match packet {
-        Packet::PubAck(ack) if !ack.reason.is_error() => {
-            Refusal::Reason(Packet::PubAck, Ack::new(ack.packet_id, reason))
+        Outgoing::Packet(Packet::PubAck(ack)) if !ack.reason.is_error() => {
+            let reason = match fault {
+                StoreFault::Full => ReasonCode::QuotaExceeded,
+                StoreFault::Failing => ReasonCode::ImplementationSpecificError,
+            };
+            let via = Via { connection: *connection, flow: *flow };
+            Refusal::Reason(via, Ack::new(ack.packet_id, reason))
         }
-        Packet::PubRec(ack) if !ack.reason.is_error() => {
-            Refusal::Reason(Packet::PubRec, Ack::new(ack.packet_id, reason))
-        }
-        Packet::ConnAck(connack) if !connack.reason.is_error() => Refusal::Close,
-        // PUBREL and PUBCOMP know no such reason (3.6.2.1, 3.7.2.1).
-        Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PubRel(_) | Packet::PubComp(_) => Refusal::Close,
-        Packet::PubAck(_)
-        | Packet::PubRec(_)
-        | Packet::ConnAck(_)
-        | Packet::Connect(_)
+        Outgoing::Packet(packet) if promises(packet) => Refusal::Close,
+        // The store does not know under which identifier it went: after a restart it would go twice.
+        Outgoing::Delivery(delivery) if is_stored && delivery.qos.qos() == QoS::ExactlyOnce => Refusal::Close,
+        Outgoing::Packet(_) | Outgoing::Delivery(_) => Refusal::None(output),
+    }
+}
+
+/// Whether a client that has this packet relies on what was to be written.
+fn promises(packet: &Packet) -> bool {
+    match packet {
+        Packet::ConnAck(connack) => !connack.reason.is_error(),
+        // The message is kept in memory. Its identifier must be known as long, or the client's repetition would make
+        // a second copy [MQTT-4.3.3-10]: so PUBREC is not turned into a refusal.
+        Packet::PubAck(ack) | Packet::PubRec(ack) => !ack.reason.is_error(),
+        // They know no reason that says so (3.6.2.1, 3.7.2.1), or say it of one filter among many.
+        Packet::PubRel(_) | Packet::PubComp(_) | Packet::SubAck(_) | Packet::UnsubAck(_) => true,
+        Packet::Connect(_)
         | Packet::Publish(_)
         | Packet::Subscribe(_)
         | Packet::Unsubscribe(_)
         | Packet::PingReq
         | Packet::PingResp
         | Packet::Disconnect(_)
-        | Packet::Auth(_) => Refusal::None,
+        | Packet::Auth(_) => false,
     }
 }

@@ -220,6 +220,15 @@ impl Model {
         }
     }
 
+    /// PUBACK or PUBREC says that the message is not safe: the exchange is over.
+    pub(super) fn on_publish_refused(&mut self, key: ConnectionKey, id: PacketId) {
+        let connection = self.connections.get_mut(&key).expect("acknowledgement on a known connection");
+        connection.publishes.retain(|(publish, _)| *publish != id);
+        if let Some(session) = self.session_mut(key) {
+            session.incoming.remove(&id);
+        }
+    }
+
     /// The broker sends a message.
     pub(crate) fn on_delivery(&mut self, now: Now, key: ConnectionKey, publish: &Publish) {
         let PublishTopic::Name(topic) = &publish.topic else { panic!("simulated clients take no aliases") };

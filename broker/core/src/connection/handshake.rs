@@ -220,9 +220,9 @@ impl Broker {
                 expiry_secs: expiry.secs(),
             });
             self.durable.hold(connection);
-        } else if self.durable.may_bring_back(client_id) {
+        } else if self.durable.write_end_again(client_id) {
             // CONNACK says that there is no former session, and must be right about that after a restart too.
-            self.durable.catch_up(connection);
+            self.durable.hold(connection);
         }
         self.sessions.insert(key, session);
         self.clients.insert(client_id.clone(), key);

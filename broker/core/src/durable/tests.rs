@@ -141,13 +141,22 @@ fn a_failed_write_refuses_what_it_was_to_make_safe() {
         driver.stall_disk();
         let from = Commit(driver.commits.last().unwrap().0 + 1);
         driver.send(publisher, publish1(1, "t", "a"));
-        driver.send(publisher, publish2(2, "t", "b"));
         driver.fail_disk(from, fault);
         assert_eq!(ack_of(&driver.packet(publisher)), (id(1), reason));
-        assert_eq!(ack_of(&driver.packet(publisher)), (id(2), reason));
-        driver.send(publisher, publish2(2, "t", "again"));
-        assert_eq!(ack_of(&driver.packet(publisher)), (id(2), ReasonCode::Success), "it is a new publish");
+        driver.send(publisher, publish1(1, "t", "again"));
+        assert_eq!(ack_of(&driver.packet(publisher)), (id(1), ReasonCode::Success), "it is a new publish");
     }
+}
+
+/// The message is in memory, and a repetition must find its identifier there.
+#[test]
+fn a_failed_write_of_qos_2_ends_the_connection_and_keeps_the_identifier() {
+    let (mut driver, _, publisher) = scene();
+    driver.stall_disk();
+    let from = Commit(driver.commits.last().unwrap().0 + 1);
+    driver.send(publisher, publish2(2, "t", "b"));
+    driver.fail_disk(from, StoreFault::Failing);
+    assert_eq!(driver.closed[&publisher], CloseCause::Store(StoreFault::Failing));
 }
 
 #[test]
