@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::bytes::{self, Publish as Outgoing, code, first_byte};
 use crate::packet::{self, Ack, Codes, ConnAck, Packet, Publish};
 use crate::scene::Version;
+use crate::websocket::WebSocket;
 use crate::wire::Wire;
 
 /// Longest wait for something that must come. Generous: it is paid only by a test that fails.
@@ -66,7 +67,7 @@ impl Client {
                 self.largest = self.largest.max(bytes.len());
                 return Some(packet::parse(self.version, &bytes));
             }
-            if self.wire.read(&mut self.unread).await == 0 {
+            if !self.wire.read(&mut self.unread).await {
                 assert!(self.unread.is_empty(), "broker closed within a packet: {:02x?}", self.unread);
                 return None;
             }
@@ -202,8 +203,13 @@ impl Client {
     }
 
     /// The client goes without a word, as when the network fails.
-    pub(crate) async fn vanish(self) {
-        self.wire.abort().await;
+    pub(crate) fn vanish(self) {
+        self.wire.abort();
+    }
+
+    /// The WebSocket below, for tests of its frames.
+    pub(crate) fn websocket(&mut self) -> &mut WebSocket {
+        self.wire.websocket()
     }
 
     /// The client says goodbye, and the broker closes.

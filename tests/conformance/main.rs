@@ -42,6 +42,12 @@ macro_rules! conformance_tests {
         $(mod $name {
             conformance_tests!(@test tcp_v311 $name Tcp V311);
             conformance_tests!(@test tcp_v5 $name Tcp V5);
+            conformance_tests!(@test tls_v311 $name Tls V311);
+            conformance_tests!(@test tls_v5 $name Tls V5);
+            conformance_tests!(@test ws_v311 $name WebSocket V311);
+            conformance_tests!(@test ws_v5 $name WebSocket V5);
+            conformance_tests!(@test wss_v311 $name SecureWebSocket V311);
+            conformance_tests!(@test wss_v5 $name SecureWebSocket V5);
             conformance_tests!(@test quic_v311 $name Quic V311);
             conformance_tests!(@test quic_v5 $name Quic V5);
         })+
@@ -49,13 +55,27 @@ macro_rules! conformance_tests {
     (v5: $($name:ident,)+) => {
         $(mod $name {
             conformance_tests!(@test tcp_v5 $name Tcp V5);
+            conformance_tests!(@test tls_v5 $name Tls V5);
+            conformance_tests!(@test ws_v5 $name WebSocket V5);
+            conformance_tests!(@test wss_v5 $name SecureWebSocket V5);
             conformance_tests!(@test quic_v5 $name Quic V5);
         })+
     };
     (v311: $($name:ident,)+) => {
         $(mod $name {
             conformance_tests!(@test tcp_v311 $name Tcp V311);
+            conformance_tests!(@test tls_v311 $name Tls V311);
+            conformance_tests!(@test ws_v311 $name WebSocket V311);
+            conformance_tests!(@test wss_v311 $name SecureWebSocket V311);
             conformance_tests!(@test quic_v311 $name Quic V311);
+        })+
+    };
+    (websocket: $($name:ident,)+) => {
+        $(mod $name {
+            conformance_tests!(@test ws_v311 $name WebSocket V311);
+            conformance_tests!(@test ws_v5 $name WebSocket V5);
+            conformance_tests!(@test wss_v311 $name SecureWebSocket V311);
+            conformance_tests!(@test wss_v5 $name SecureWebSocket V5);
         })+
     };
 }
@@ -66,6 +86,7 @@ mod client;
 mod manifest;
 mod packet;
 mod scene;
+mod websocket;
 mod wire;
 
 mod s1_05_data;
@@ -88,6 +109,7 @@ mod s4_07_topics;
 mod s4_08_shared;
 mod s4_09_flow_control;
 mod s4_13_errors;
+mod s6_websocket;
 
 /// Runs one test.
 fn run<F: Future<Output = ()>>(transport: Transport, version: Version, test: impl FnOnce(Scene) -> F) {

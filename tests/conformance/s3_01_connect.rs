@@ -214,7 +214,7 @@ async fn the_fields_of_the_payload_have_one_order(scene: Scene) {
     let mut subscriber = scene.connect("subscriber").await;
     subscriber.subscribe(&topic, 0).await;
     let (client, _) = scene.connect_as(&scene.hello("client").will(&topic, "payload")).await;
-    client.vanish().await;
+    client.vanish();
     let publish = subscriber.publish().await;
     assert_eq!((publish.topic, publish.payload), (topic, b"payload".to_vec()));
 

@@ -49,7 +49,7 @@ async fn a_will_is_published_when_the_connection_breaks(scene: Scene) {
     let topic = scene.topic("will");
     let mut watcher = watcher(&scene, &topic).await;
     let (client, _) = scene.connect_as(&scene.hello("client").will(&topic, "gone")).await;
-    client.vanish().await;
+    client.vanish();
     let Publish { topic: on, payload, .. } = watcher.publish().await;
     assert_eq!((on, payload), (topic, b"gone".to_vec()));
 }
@@ -75,12 +75,12 @@ async fn a_will_is_published_once(scene: Scene) {
     let topic = scene.topic("will");
     let mut watcher = watcher(&scene, &topic).await;
     let (client, _) = scene.connect_as(&scene.hello("client").kept().will(&topic, "gone")).await;
-    client.vanish().await;
+    client.vanish();
     assert_eq!(watcher.publish().await.payload, b"gone");
 
     let (client, connack) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     assert!(connack.session_present);
-    client.vanish().await;
+    client.vanish();
     // A third connection proves that the end of the second one was noticed.
     let (client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     client.leave().await;
@@ -106,7 +106,7 @@ async fn a_goodbye_discards_the_will(scene: Scene) {
 async fn without_the_will_flag_nothing_is_published(scene: Scene) {
     let mut watcher = watcher(&scene, &scene.topic("#")).await;
     let (client, _) = scene.connect_as(&scene.hello("client").kept()).await;
-    client.vanish().await;
+    client.vanish();
     let (client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     client.leave().await;
     watcher.hears_nothing().await;
@@ -121,7 +121,7 @@ async fn a_will_has_the_qos_that_it_asks_for(scene: Scene) {
     let mut watcher = watcher(&scene, &topic).await;
     for (flag, qos) in [(0, 0), (connect_flag::WILL_QOS_1, 1), (connect_flag::WILL_QOS_2, 2)] {
         let (client, _) = scene.connect_as(&scene.hello("client").will(&topic, "gone").flag(flag)).await;
-        client.vanish().await;
+        client.vanish();
         assert_eq!(watcher.accept().await.qos, qos);
     }
 }
@@ -134,7 +134,7 @@ async fn a_will_without_will_retain_is_not_retained(scene: Scene) {
     let topic = scene.topic("will");
     let mut watcher = watcher(&scene, &topic).await;
     let (client, _) = scene.connect_as(&scene.hello("client").will(&topic, "gone")).await;
-    client.vanish().await;
+    client.vanish();
     assert!(!watcher.publish().await.retain);
     let mut late = scene.connect("late").await;
     late.subscribe(&topic, 0).await;
@@ -150,7 +150,7 @@ async fn a_will_with_will_retain_is_retained(scene: Scene) {
     let mut watcher = watcher(&scene, &topic).await;
     let connect = scene.hello("client").will(&topic, "gone").flag(connect_flag::WILL_RETAIN);
     let (client, _) = scene.connect_as(&connect).await;
-    client.vanish().await;
+    client.vanish();
     assert_eq!(watcher.publish().await.payload, b"gone");
     let mut late = scene.connect("late").await;
     late.subscribe(&topic, 0).await;
@@ -192,7 +192,7 @@ async fn a_client_that_is_back_in_time_has_no_will_published(scene: Scene) {
     let mut watcher = watcher(&scene, &topic).await;
     let delayed = |connect: Connect| connect.kept().will_with(delay(1), &topic, "gone");
     let (client, _) = scene.connect_as(&delayed(scene.hello("client"))).await;
-    client.vanish().await;
+    client.vanish();
     let (mut client, connack) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     assert!(connack.session_present);
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await; // longer than the delay
@@ -209,7 +209,7 @@ async fn a_delayed_will_is_published_when_its_delay_is_over(scene: Scene) {
     let (client, _) =
         scene.connect_as(&scene.hello("client").kept().will_with(delay(1), &topic, "gone")).await;
     let before = tokio::time::Instant::now();
-    client.vanish().await;
+    client.vanish();
     assert_eq!(watcher.publish().await.payload, b"gone");
     assert!(before.elapsed().as_millis() >= 900, "published after {:?}", before.elapsed());
 }
@@ -223,13 +223,13 @@ async fn a_delayed_will_is_published_when_the_session_ends_first(scene: Scene) {
     let will = delay(LONG_DELAY_SECONDS);
     let (client, _) =
         scene.connect_as(&scene.hello("client").kept().will_with(will.clone(), &topic, "1")).await;
-    client.vanish().await;
+    client.vanish();
     let _new_session = scene.connect("client").await;
     assert_eq!(watcher.publish().await.payload, b"1");
 
     // So does a session that was not to outlive its connection.
     let (client, _) = scene.connect_as(&scene.hello("other").will_with(will.clone(), &topic, "2")).await;
-    client.vanish().await;
+    client.vanish();
     assert_eq!(watcher.publish().await.payload, b"2");
 
     // And a DISCONNECT that ends it.
@@ -265,7 +265,7 @@ async fn properties_of_a_will_go_on_as_they_came(scene: Scene) {
         .u8(property::USER_PROPERTY)
         .pair("b", "2");
     let (client, _) = scene.connect_as(&scene.hello("client").will_with(properties, &topic, "gone")).await;
-    client.vanish().await;
+    client.vanish();
     let properties = watcher.publish().await.properties;
     assert_eq!(properties.user(), [("b", "2"), ("a", "1"), ("b", "2")]);
     assert_eq!(properties.number(property::PAYLOAD_FORMAT_INDICATOR), Some(1));

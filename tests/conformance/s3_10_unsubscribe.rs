@@ -92,7 +92,7 @@ async fn deliveries_that_have_begun_are_finished(scene: Scene) {
     client.ack(first_byte::PUBREL, second_id).await;
     client.send(ack(first_byte::PUBCOMP, second_id)).await;
     client.hears_nothing().await;
-    client.vanish().await;
+    client.vanish();
 
     let (mut client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     let again = client.accept().await;

@@ -100,7 +100,7 @@ async fn a_qos_2_message_is_known_on_the_next_connection(scene: Scene) {
     let (mut publisher, _) = scene.connect_as(&scene.hello("publisher").kept()).await;
     publisher.send(publish.bytes()).await;
     publisher.ack(first_byte::PUBREC, 5).await;
-    publisher.vanish().await;
+    publisher.vanish();
 
     let (mut publisher, connack) = scene.connect_as(&scene.hello("publisher").kept().resume()).await;
     assert!(connack.session_present);
@@ -180,7 +180,7 @@ async fn a_qos_2_message_that_was_sent_does_not_expire(scene: Scene) {
     let expiry = Bytes::new().u8(property::MESSAGE_EXPIRY_INTERVAL).u32(1);
     client.deliver(&Publish::new(scene.version, &topic, "sent").qos(2, 1).property(expiry)).await;
     let id = client.publish().await.id.expect("QoS 2 has an identifier");
-    client.vanish().await;
+    client.vanish();
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await; // longer than the interval
 
     let (mut client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
@@ -206,7 +206,7 @@ async fn a_refused_delivery_is_over(scene: Scene) {
         client.send(ack_with(answer, id, code::UNSPECIFIED_ERROR)).await;
         client.hears_nothing().await;
     }
-    client.vanish().await;
+    client.vanish();
     let (mut client, connack) = scene.connect_as(&connect.resume()).await;
     assert!(connack.session_present);
     client.hears_nothing().await;

@@ -29,7 +29,7 @@ async fn what_is_unacknowledged_is_sent_again_on_the_next_connection(scene: Scen
     client.deliver(&Publish::new(scene.version, &topic, "2").qos(2, 2)).await;
     let first = [client.publish().await, client.publish().await];
     assert!(first.iter().all(|publish| !publish.dup));
-    client.vanish().await;
+    client.vanish();
 
     for _ in 0..2 {
         let (mut client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
@@ -37,7 +37,7 @@ async fn what_is_unacknowledged_is_sent_again_on_the_next_connection(scene: Scen
             let again = client.publish().await;
             assert_eq!((again.id, again.dup, &again.payload), (publish.id, true, &publish.payload));
         }
-        client.vanish().await;
+        client.vanish();
     }
 }
 
@@ -53,13 +53,13 @@ async fn a_pubrel_is_sent_again_and_its_publish_is_not(scene: Scene) {
     let id = client.publish().await.id.expect("QoS 2 has an identifier");
     client.send(ack(first_byte::PUBREC, id)).await;
     client.ack(first_byte::PUBREL, id).await;
-    client.vanish().await;
+    client.vanish();
 
     let (mut client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     client.ack(first_byte::PUBREL, id).await;
     client.send(ack(first_byte::PUBCOMP, id)).await;
     client.hears_nothing().await;
-    client.vanish().await;
+    client.vanish();
 
     let (mut client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     client.hears_nothing().await;
@@ -97,7 +97,7 @@ async fn what_was_acknowledged_is_not_sent_again(scene: Scene) {
     let ids = [client.publish().await.id, client.publish().await.id, client.publish().await.id];
     client.send(ack(first_byte::PUBACK, ids[1].expect("QoS 1 has an identifier"))).await;
     client.hears_nothing().await;
-    client.vanish().await;
+    client.vanish();
 
     let (mut client, _) = scene.connect_as(&scene.hello("client").kept().resume()).await;
     assert_eq!(client.accept().await.payload, b"1");
@@ -124,7 +124,7 @@ async fn messages_are_sent_again_in_their_order(scene: Scene) {
     for number in 1..=6 {
         assert_eq!(client.publish().await.payload, number.to_string().as_bytes());
     }
-    client.vanish().await;
+    client.vanish();
     for number in 7..=9 {
         publisher.deliver(&message(number)).await;
     }

@@ -115,7 +115,7 @@ async fn a_qos_2_delivery_that_broke_off_is_finished_with_the_same_member(scene:
     scene.connect("publisher").await.deliver(&Publish::new(scene.version, &topic, "a").qos(2, 1)).await;
     let id = first.publish().await.id.expect("QoS 2 has an identifier");
     let mut second = member(&scene, "second", &filter, 2).await;
-    first.vanish().await;
+    first.vanish();
     second.hears_nothing().await;
 
     let (mut first, _) = scene.connect_as(&scene.hello("first").kept().resume()).await;
@@ -134,7 +134,7 @@ async fn a_qos_2_delivery_whose_member_s_session_ends_goes_to_nobody_else(scene:
     scene.connect("publisher").await.deliver(&Publish::new(scene.version, &topic, "a").qos(2, 1)).await;
     first.publish().await;
     let mut second = member(&scene, "second", &filter, 2).await;
-    first.vanish().await;
+    first.vanish();
     scene.connect("first").await.hears_nothing().await; // the end of the session was noticed
     second.hears_nothing().await;
 }

@@ -98,7 +98,7 @@ async fn a_new_connection_has_a_window_of_its_own(scene: Scene) {
         assert_eq!(client.publish().await.payload, number.to_string().as_bytes());
     }
     assert!(client.ping().await.is_empty(), "the window is full");
-    client.vanish().await;
+    client.vanish();
 
     let connect = receive_maximum(scene.hello("client").kept().resume(), 1);
     let (mut client, _) = scene.connect_as(&connect).await;

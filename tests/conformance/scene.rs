@@ -13,11 +13,15 @@ use crate::wire::Wire;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Transport {
     Tcp,
+    Tls,
+    WebSocket,
+    SecureWebSocket,
     Quic,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 2] = [Self::Tcp, Self::Quic];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Tcp, Self::Tls, Self::WebSocket, Self::SecureWebSocket, Self::Quic];
 }
 
 /// Version of the protocol that the client of the test speaks.
