@@ -171,6 +171,7 @@ impl Broker {
                     self.close(now, connection, CloseCause::Operator(reason));
                 }
             }
+            OperatorCommand::Publish(message) => self.publish_own(now, *message),
             OperatorCommand::Limits(limits) => {
                 self.router.set_strategy(limits.share_strategy);
                 self.limits = *limits;

@@ -1,7 +1,7 @@
 //! Everything that can happen to a broker.
 
 use rivulet_protocol::flow::FlowKind;
-use rivulet_protocol::{ClientId, DecodeError, Packet, ReasonCode};
+use rivulet_protocol::{ClientId, DecodeError, Message, Packet, ReasonCode};
 
 use crate::access::Verdict;
 use crate::cause::NetworkLoss;
@@ -136,6 +136,8 @@ pub enum OperatorCommand {
         /// What it is told.
         reason: ReasonCode,
     },
+    /// Publish a message of the broker's own, past the limits; retained or not, it is not written down.
+    Publish(Box<Message>),
     /// From here on these limits hold; what is over them already is left to end by itself.
     Limits(Box<Limits>),
 }

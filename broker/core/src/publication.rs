@@ -24,13 +24,16 @@ pub(crate) enum Publisher {
     Client(SessionKey),
     /// The broker, for the client of this session.
     Will(SessionKey),
+    /// The broker, for itself.
+    Broker,
 }
 
 impl Publisher {
     /// Whose No Local subscriptions stay without the message [MQTT-3.8.3-3].
-    fn session(self) -> SessionKey {
+    fn session(self) -> Option<SessionKey> {
         match self {
-            Self::Client(session) | Self::Will(session) => session,
+            Self::Client(session) | Self::Will(session) => Some(session),
+            Self::Broker => None,
         }
     }
 }
@@ -87,12 +90,15 @@ impl Broker {
     pub(crate) fn publish(&mut self, now: Now, publisher: Publisher, message: Message) -> Reach {
         let mut publication = Publication::new(now, message);
         if publication.message.retain {
-            self.retain(now, &mut publication);
+            match publisher {
+                Publisher::Client(_) | Publisher::Will(_) => self.retain(now, &mut publication),
+                Publisher::Broker => drop(self.retained.set(&publication.message, None)),
+            }
         }
         let mut recipients = std::mem::take(&mut self.step.recipients);
         let sessions = &self.sessions;
         let load = |key| sessions.get(key).map_or(Load::Offline, load_of);
-        self.router.matches(&publication.message.topic, Some(publisher.session()), load, &mut recipients);
+        self.router.matches(&publication.message.topic, publisher.session(), load, &mut recipients);
         let mut reach = Reach { wanted: recipients.len(), taken: 0 };
         for recipient in recipients.drain(..) {
             reach.taken += usize::from(self.take(&mut publication, recipient));
