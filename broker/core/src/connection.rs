@@ -239,7 +239,7 @@ impl Broker {
             Packet::PubRel(ack) => self.on_pubrel(via, &ack),
             Packet::PubComp(ack) => self.on_pubcomp(via, &ack),
             Packet::Subscribe(subscribe) => self.on_subscribe(via, subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(via, unsubscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(now, via, unsubscribe),
             Packet::PingReq => {
                 self.answer(via, Packet::PingResp);
                 Ok(())

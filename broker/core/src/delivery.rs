@@ -215,14 +215,15 @@ impl Broker {
             let subscription_ids: Vec<_> = terms.subscription_id.into_iter().collect();
             if session.is_stored && qos != QoS::AtMostOnce {
                 let message = self.durable.store(kept.message.clone(), kept.expires);
-                let terms = DeliveryTerms { qos, retain: true, subscription_ids: subscription_ids.clone() };
+                let subscription_ids = subscription_ids.clone();
+                let terms = DeliveryTerms { qos, retain: true, subscription_ids, share: None };
                 self.durable.write(Record::MessageQueued { session: key, position, message, terms });
             }
             let expires = kept.expires.map(|expires| now.instant + (expires - now.wall));
             let message = kept.message;
             session.queue.push(
                 terms.flow,
-                Waiting { position, message, qos, retain: true, subscription_ids, expires },
+                Waiting { position, message, qos, retain: true, subscription_ids, share: None, expires },
             );
         }
         true

@@ -24,6 +24,7 @@ mod connection;
 mod delivery;
 pub mod durable;
 pub mod event;
+mod handover;
 pub mod input;
 pub mod key;
 pub mod limits;

@@ -70,6 +70,17 @@ impl Publication {
         }
     }
 
+    /// A message that is taken from one session, for another.
+    fn again(now: Now, waiting: &Waiting) -> Self {
+        Self {
+            message: Arc::clone(&waiting.message),
+            kept: None,
+            stored: None,
+            expires: waiting.expires,
+            expires_wall: waiting.expires.map(|expires| now.wall + (expires - now.instant)),
+        }
+    }
+
     fn kept(&mut self) -> Arc<Message> {
         let Self { message, kept, .. } = self;
         Arc::clone(kept.get_or_insert_with(|| Arc::new(message.detach())))
@@ -108,6 +119,16 @@ impl Broker {
             self.outbox.event(Event::Published { recipients: reach.taken });
         }
         reach
+    }
+
+    /// Gives a message that a member of a shared subscription leaves behind to another member, if there is one.
+    pub(crate) fn publish_to_group(&mut self, now: Now, waiting: &Waiting) {
+        let Some(share) = waiting.share.as_ref().filter(|_| !waiting.is_expired(now.instant)) else { return };
+        let sessions = &self.sessions;
+        let load = |key| sessions.get(key).map_or(Load::Offline, load_of);
+        if let Some(recipient) = self.router.match_share(share, load) {
+            self.take(&mut Publication::again(now, waiting), recipient);
+        }
     }
 
     /// Whether there is room for a retained message. One without content needs none.
@@ -150,10 +171,15 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let retain = recipient.retain_as_published && publication.message.retain;
         let position = session.next_position();
-        let subscription_ids = recipient.subscription_ids;
+        let Recipient { subscription_ids, share, .. } = recipient;
         if session.is_stored && qos != QoS::AtMostOnce {
             let message = publication.stored(&mut self.durable);
-            let terms = DeliveryTerms { qos, retain, subscription_ids: subscription_ids.clone() };
+            let terms = DeliveryTerms {
+                qos,
+                retain,
+                subscription_ids: subscription_ids.clone(),
+                share: share.clone(),
+            };
             self.durable.write(Record::MessageQueued { session: key, position, message, terms });
             if let Some(connection) = session.connection {
                 self.durable.hold(connection);
@@ -162,7 +188,7 @@ impl Broker {
         let stays = session.connection.is_none() || !session.queue.is_empty() || publication.kept.is_some();
         let message = if stays { publication.kept() } else { Arc::clone(&publication.message) };
         let expires = publication.expires;
-        let waiting = Waiting { position, message, qos, retain, subscription_ids, expires };
+        let waiting = Waiting { position, message, qos, retain, subscription_ids, share, expires };
         session.queue.push(recipient.flow, waiting);
         if session.connection.is_some() {
             self.make_ready(key);

@@ -77,6 +77,7 @@ fn restore_delivery(
         qos: terms.qos,
         retain: terms.retain,
         subscription_ids: terms.subscription_ids,
+        share: terms.share,
         expires: stored.expires.map(|expires| to_instant(now, expires)),
     };
     match packet_id {

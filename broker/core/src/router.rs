@@ -16,13 +16,14 @@ mod tree;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rivulet_protocol::packet::SubscriptionOptions;
 use rivulet_protocol::{QoS, SubscriptionId, Topic, TopicFilter};
 
 pub use self::retained::{Retained, RetainedMessage};
 use self::share::Group;
-pub use self::share::ShareStrategy;
+pub use self::share::{Share, ShareStrategy};
 use self::tree::{Slot, TopicTree};
 use crate::{FlowKey, SessionKey};
 
@@ -56,8 +57,8 @@ pub struct Recipient {
     pub retain_as_published: bool,
     /// The identifiers of all of them that have one, repetitions included [MQTT-3.3.4-4].
     pub subscription_ids: Vec<SubscriptionId>,
-    /// Whether it comes from a shared subscription: then it is the only copy of its group (4.8.2).
-    pub shared: bool,
+    /// The shared subscription that it comes from: then it is the only copy of its group (4.8.2).
+    pub share: Option<Share>,
 }
 
 /// How busy a session is, in order of preference.
@@ -83,7 +84,8 @@ struct Subscriber {
 #[derive(Debug, Default)]
 struct Subscribers {
     own: BTreeMap<Subscriber, Subscribed>,
-    groups: BTreeMap<Box<str>, Group>,
+    /// By the whole filter: its share name tells those of one pattern apart.
+    groups: BTreeMap<Arc<TopicFilter>, Group>,
 }
 
 impl Slot for Subscribers {
@@ -93,31 +95,32 @@ impl Slot for Subscribers {
 }
 
 impl Subscribers {
-    fn insert(&mut self, share_name: Option<&str>, of: Subscriber, terms: Subscribed) -> Option<Subscribed> {
-        match share_name {
-            None => self.own.insert(of, terms),
-            Some(name) => self.groups.entry(name.into()).or_default().insert(of, terms),
+    fn insert(&mut self, filter: &TopicFilter, of: Subscriber, terms: Subscribed) -> Option<Subscribed> {
+        if filter.share_name().is_none() {
+            return self.own.insert(of, terms);
+        }
+        match self.groups.get_mut(filter) {
+            Some(group) => group.insert(of, terms),
+            None => self.groups.entry(Arc::new(filter.detach())).or_default().insert(of, terms),
         }
     }
 
-    fn remove(&mut self, share_name: Option<&str>, of: Subscriber) -> Option<Subscribed> {
-        let Some(name) = share_name else {
+    fn remove(&mut self, filter: &TopicFilter, of: Subscriber) -> Option<Subscribed> {
+        if filter.share_name().is_none() {
             return self.own.remove(&of);
-        };
-        let Entry::Occupied(mut group) = self.groups.entry(name.into()) else {
-            return None;
-        };
-        let removed = group.get_mut().remove(of);
-        if group.get().is_empty() {
-            group.remove();
+        }
+        let group = self.groups.get_mut(filter)?;
+        let removed = group.remove(of);
+        if group.is_empty() {
+            self.groups.remove(filter);
         }
         removed
     }
 
-    fn terms(&self, share_name: Option<&str>, of: Subscriber) -> Option<&Subscribed> {
-        match share_name {
+    fn terms(&self, filter: &TopicFilter, of: Subscriber) -> Option<&Subscribed> {
+        match filter.share_name() {
             None => self.own.get(&of),
-            Some(name) => self.groups.get(name)?.member(of),
+            Some(_) => self.groups.get(filter)?.member(of),
         }
     }
 
@@ -134,7 +137,7 @@ pub struct Router {
     strategy: ShareStrategy,
     /// Kept between matches for their memory.
     found: Vec<(Subscriber, Subscribed)>,
-    chosen: Vec<(Subscriber, Subscribed)>,
+    chosen: Vec<Recipient>,
 }
 
 impl Router {
@@ -163,7 +166,7 @@ impl Router {
         terms: Subscribed,
     ) -> Option<Subscribed> {
         let subscriber = Subscriber { session, flow: terms.flow };
-        let replaced = self.tree.entry(filter.pattern()).insert(filter.share_name(), subscriber, terms);
+        let replaced = self.tree.entry(filter.pattern()).insert(filter, subscriber, terms);
         if replaced.is_none() {
             self.by_session.entry(session).or_default().insert((filter.detach(), terms.flow));
         }
@@ -235,8 +238,12 @@ impl Router {
             let own = subscribers.own.iter().map(|(subscriber, terms)| (*subscriber, *terms));
             found
                 .extend(own.filter(|(of, terms)| !(terms.options.no_local && publisher == Some(of.session))));
-            let groups = subscribers.groups.values_mut();
-            chosen.extend(groups.filter_map(|group| group.choose(*strategy, publisher, &load)));
+            let groups = subscribers.groups.iter_mut();
+            chosen.extend(groups.filter_map(|(filter, group)| {
+                let (member, terms) = group.choose(*strategy, publisher, &load)?;
+                let share = Share { filter: Arc::clone(filter), publisher };
+                Some(Recipient::new(member.session, terms, Some(share)))
+            }));
         });
         found.sort_by_key(|(subscriber, _)| *subscriber);
         recipients.clear();
@@ -245,11 +252,27 @@ impl Router {
                 Some(last) if last.session == subscriber.session && last.flow == subscriber.flow => {
                     last.merge(terms)
                 }
-                _ => recipients.push(Recipient::new(subscriber.session, terms, false)),
+                _ => recipients.push(Recipient::new(subscriber.session, terms, None)),
             }
         }
-        recipients
-            .extend(chosen.drain(..).map(|(member, terms)| Recipient::new(member.session, terms, true)));
+        recipients.append(chosen);
+    }
+
+    /// Whether a shared subscription has such a member.
+    pub fn has_member(&self, filter: &TopicFilter, is_such: impl Fn(SessionKey) -> bool) -> bool {
+        let group = self.tree.find(filter.pattern()).and_then(|subscribers| subscribers.groups.get(filter));
+        group.is_some_and(|group| group.sessions().any(is_such))
+    }
+
+    /// Finds another member for a message that a member of a shared subscription leaves behind. `None`: nobody is
+    /// left.
+    pub fn match_share(&mut self, share: &Share, load: impl Fn(SessionKey) -> Load) -> Option<Recipient> {
+        let strategy = self.strategy;
+        self.tree.change(share.filter.pattern(), |subscribers| {
+            let group = subscribers.groups.get_mut(&share.filter)?;
+            let (member, terms) = group.choose(strategy, share.publisher, &load)?;
+            Some(Recipient::new(member.session, terms, Some(share.clone())))
+        })
     }
 
     /// The subscriptions of a session, by filter and flow.
@@ -268,7 +291,7 @@ impl Router {
 
     /// The terms of one subscription.
     pub fn terms(&self, session: SessionKey, flow: FlowKey, filter: &TopicFilter) -> Option<&Subscribed> {
-        self.tree.find(filter.pattern())?.terms(filter.share_name(), Subscriber { session, flow })
+        self.tree.find(filter.pattern())?.terms(filter, Subscriber { session, flow })
     }
 
     /// Panics if tree and index disagree.
@@ -305,19 +328,19 @@ impl Router {
             }
         }
         let subscriber = Subscriber { session, flow };
-        self.tree.change(filter.pattern(), |subscribers| subscribers.remove(filter.share_name(), subscriber))
+        self.tree.change(filter.pattern(), |subscribers| subscribers.remove(filter, subscriber))
     }
 }
 
 impl Recipient {
-    fn new(session: SessionKey, terms: Subscribed, shared: bool) -> Self {
+    fn new(session: SessionKey, terms: Subscribed, share: Option<Share>) -> Self {
         Self {
             session,
             flow: terms.flow,
             maximum_qos: terms.options.maximum_qos,
             retain_as_published: terms.options.retain_as_published,
             subscription_ids: terms.subscription_id.into_iter().collect(),
-            shared,
+            share,
         }
     }
 
@@ -455,7 +478,7 @@ mod tests {
         let recipients = matches(&mut router, "a/b", None);
         assert_eq!(places(&recipients), [BOB, ANN, ANN].map(|session| (session, FlowKey::CONTROL)));
         assert_eq!(
-            recipients.iter().map(|recipient| recipient.shared).collect::<Vec<_>>(),
+            recipients.iter().map(|recipient| recipient.share.is_some()).collect::<Vec<_>>(),
             [false, true, true]
         );
         assert!(router.unsubscribe(ANN, &filter("$share/fleet/a/+")).is_some());

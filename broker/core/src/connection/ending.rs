@@ -93,6 +93,7 @@ impl Broker {
         if !session.expiry.outlives_connection() {
             return self.end_session(now, key);
         }
+        self.hand_over_of_absent(now, key);
         self.drop_for_absent(key);
         self.gather_flows(key);
         let Some(session) = self.sessions.get_mut(key) else { return };

@@ -11,7 +11,7 @@ use crate::durable::Record;
 use crate::key::Via;
 use crate::router::Subscribed;
 use crate::session::replay::Replay;
-use crate::{Event, SessionKey, Violation};
+use crate::{Event, Now, SessionKey, Violation};
 
 impl Broker {
     pub(crate) fn on_subscribe(&mut self, via: Via, subscribe: Subscribe) -> Result<(), Violation> {
@@ -30,10 +30,15 @@ impl Broker {
         Ok(())
     }
 
-    pub(crate) fn on_unsubscribe(&mut self, via: Via, unsubscribe: Unsubscribe) -> Result<(), Violation> {
+    pub(crate) fn on_unsubscribe(
+        &mut self,
+        now: Now,
+        via: Via,
+        unsubscribe: Unsubscribe,
+    ) -> Result<(), Violation> {
         let Some(key) = self.session_of(via.connection) else { return Ok(()) };
         let filters = unsubscribe.filters.iter();
-        let reasons = filters.map(|filter| self.unsubscribe(via, key, filter)).collect();
+        let reasons = filters.map(|filter| self.unsubscribe(now, via, key, filter)).collect();
         let properties = ReasonProperties::default();
         self.answer(
             via,
@@ -94,8 +99,9 @@ impl Broker {
         Ok(())
     }
 
-    /// Ends one subscription, wherever in the connection it was made. What already waits is still delivered (3.10.4).
-    fn unsubscribe(&mut self, via: Via, key: SessionKey, filter: &TopicFilter) -> ReasonCode {
+    /// Ends one subscription, wherever in the connection it was made. What already waits is still delivered (3.10.4),
+    /// unless another member of a shared subscription can take it.
+    fn unsubscribe(&mut self, now: Now, via: Via, key: SessionKey, filter: &TopicFilter) -> ReasonCode {
         let Some(terms) = self.router.unsubscribe_on(key, via.flow, filter) else {
             return ReasonCode::NoSubscriptionExisted;
         };
@@ -108,6 +114,7 @@ impl Broker {
         }
         let client_id = session.client_id.clone();
         self.outbox.event(Event::Unsubscribed { client_id, filter: filter.detach() });
+        self.hand_over_of_leaver(now, key, filter);
         ReasonCode::Success
     }
 }

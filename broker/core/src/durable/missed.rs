@@ -4,7 +4,7 @@
 //! session and topic of a failed commit is written as it is. That is much for a store that failed for long; it is the
 //! price of going on without a restart.
 
-use rivulet_protocol::Topic;
+use rivulet_protocol::{QoS, Topic};
 
 use super::{DeliveryTerms, Record};
 use crate::broker::Broker;
@@ -53,7 +53,8 @@ impl Broker {
         if let Some(will) = &session.will {
             self.durable.write(Record::WillSet { session: key, will: will.clone() });
         }
-        for waiting in session.queue.iter() {
+        // QoS 0 is never on disk: nothing would take it off again when it is sent.
+        for waiting in session.queue.iter().filter(|waiting| waiting.qos > QoS::AtMostOnce) {
             self.durable.write_waiting(now, key, waiting);
         }
         for (packet_id, exchange) in session.inflight.iter() {
@@ -82,7 +83,8 @@ impl super::Durable {
         let Waiting { position, qos, retain, .. } = *waiting;
         let expires = waiting.expires.map(|expires| to_wall(now, expires));
         let message = self.store(waiting.message.clone(), expires);
-        let terms = DeliveryTerms { qos, retain, subscription_ids: waiting.subscription_ids.clone() };
+        let subscription_ids = waiting.subscription_ids.clone();
+        let terms = DeliveryTerms { qos, retain, subscription_ids, share: waiting.share.clone() };
         self.write(Record::MessageQueued { session, position, message, terms });
     }
 }

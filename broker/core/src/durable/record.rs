@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rivulet_protocol::packet::Will;
 use rivulet_protocol::{ClientId, Message, PacketId, QoS, SubscriptionId, Topic, TopicFilter};
 
-use crate::router::Subscribed;
+use crate::router::{Share, Subscribed};
 use crate::{FlowKey, MessageKey, Position, SessionKey, WallTime};
 
 /// One change of durable state. Only sessions that outlive their connection have any, and retained messages.
@@ -172,4 +172,6 @@ pub struct DeliveryTerms {
     pub retain: bool,
     /// Which of the subscriber's subscriptions matched.
     pub subscription_ids: Vec<SubscriptionId>,
+    /// The shared subscription whose only copy this is.
+    pub share: Option<Share>,
 }

@@ -226,7 +226,8 @@ mod tests {
     }
 
     fn queued(session: SessionKey, position: u64) -> Record {
-        let terms = DeliveryTerms { qos: QoS::ExactlyOnce, retain: false, subscription_ids: Vec::new() };
+        let terms =
+            DeliveryTerms { qos: QoS::ExactlyOnce, retain: false, subscription_ids: Vec::new(), share: None };
         Record::MessageQueued { session, position: Position(position), message: MESSAGE, terms }
     }
 

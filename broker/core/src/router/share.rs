@@ -1,12 +1,24 @@
 //! Shared subscriptions (4.8.2): a group of subscribers, one of which gets each message.
 //!
-//! Not here: what happens to a message whose receiver leaves before it acknowledged.
+//! Not here: what happens to a message whose receiver leaves before it acknowledged (`handover`).
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
+
+use rivulet_protocol::TopicFilter;
 
 use super::{Load, Subscribed, Subscriber};
 use crate::SessionKey;
+
+/// Where the only copy of a message for a group comes from, so that another member can be found for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Share {
+    /// The filter of the shared subscription, with its share name.
+    pub filter: Arc<TopicFilter>,
+    /// The session that published. `None`: the broker itself.
+    pub publisher: Option<SessionKey>,
+}
 
 /// Which member of a shared subscription gets a message. The specification leaves the choice to the server (4.8.2).
 ///
@@ -42,6 +54,10 @@ impl Group {
 
     pub(super) fn member(&self, member: Subscriber) -> Option<&Subscribed> {
         self.members.get(&member)
+    }
+
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
+        self.members.keys().map(|member| member.session)
     }
 
     pub(super) fn len(&self) -> usize {

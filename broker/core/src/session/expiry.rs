@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::will;
 use crate::broker::Broker;
+use crate::handover::left_behind;
 use crate::{Event, Limits, Now, SessionKey, Timer};
 
 /// A session expiry interval. 0 ends the session with its connection; `u32::MAX` never ends it.
@@ -78,8 +79,12 @@ impl Broker {
         self.timers.disarm(Timer::Will(key));
         self.clients.remove(&session.client_id);
         self.router.forget(key);
+        let left_behind = left_behind(&session);
         if session.is_stored {
             self.durable.write_end(key, session.client_id);
+        }
+        for waiting in &left_behind {
+            self.publish_to_group(now, waiting);
         }
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use rivulet_protocol::{Message, QoS, SubscriptionId};
 
+use crate::router::Share;
 use crate::{FlowKey, Instant, Position};
 
 /// One message that waits for one session, with all that differs per session.
@@ -25,6 +26,8 @@ pub(crate) struct Waiting {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: Vec<SubscriptionId>,
+    /// The shared subscription whose only copy this is.
+    pub(crate) share: Option<Share>,
     /// When the message's lifetime is over.
     pub(crate) expires: Option<Instant>,
 }
@@ -156,6 +159,21 @@ impl Queue {
         before - self.messages
     }
 
+    /// Takes the messages that this is said of, in the session's order.
+    pub(crate) fn take_those(&mut self, is_meant: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let mut extracted = Vec::new();
+        for lane in std::iter::once(&mut self.control).chain(self.data.values_mut()) {
+            let (meant, kept): (Vec<_>, Vec<_>) = lane.drain(..).partition(&is_meant);
+            extracted.extend(meant);
+            *lane = kept.into();
+        }
+        extracted.sort_by_key(|waiting| waiting.position);
+        self.data.retain(|_, lane| !lane.is_empty());
+        self.messages -= extracted.len();
+        self.bytes -= extracted.iter().map(Waiting::bytes).sum::<u64>();
+        extracted
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.messages
     }
@@ -211,7 +229,15 @@ mod tests {
         };
         let position = Position(position);
         let message = Arc::new(message);
-        Waiting { position, message, qos, retain: false, subscription_ids: Vec::new(), expires: None }
+        Waiting {
+            position,
+            message,
+            qos,
+            retain: false,
+            subscription_ids: Vec::new(),
+            share: None,
+            expires: None,
+        }
     }
 
     fn positions(queue: &Queue) -> Vec<u64> {
