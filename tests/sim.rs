@@ -64,7 +64,7 @@ fn the_rules_hold_in_the_worlds_of_fixed_seeds() {
         println!("seed {seed}");
         return run(seed);
     }
-    (1..=20).for_each(run);
+    (1..=40).for_each(run);
 }
 
 #[test]

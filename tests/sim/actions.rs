@@ -49,7 +49,7 @@ impl World {
                 let count = 1 + self.chance.below(3);
                 self.send_acks(client, count);
             }
-            58 if self.chance.one_in(8) => self.restart(),
+            58 if self.chance.one_in(5) => self.restart(),
             58 if self.chance.one_in(4) => self.fail_disk(),
             58..=78 => self.some_link(|world, link| world.deliver_up(link)),
             _ => self.some_link(|world, link| world.deliver_down(link)),

@@ -62,6 +62,8 @@ struct Session {
     expiry_secs: u32,
     ends: Option<Instant>,
     will: Option<Will>,
+    /// Whether the client was told that it is let in with this will.
+    is_will_confirmed: bool,
     will_due: Option<Instant>,
     subscriptions: BTreeMap<String, Subscription>,
     /// All that it ever subscribed to, for retained messages.
@@ -161,6 +163,7 @@ impl Model {
         session.ends = None;
         session.will_due = None;
         session.will = connect.will.clone();
+        session.is_will_confirmed = false;
         session.expiry_secs = match (connect.version.has_properties(), connect.clean_start) {
             (true, _) => connect.properties.session_expiry_secs.unwrap_or(0),
             (false, true) => 0,
@@ -328,6 +331,7 @@ impl Model {
             self.sessions.get_mut(&client_id).filter(|session| session.connection == Some(key))
         {
             session.is_confirmed = true;
+            session.is_will_confirmed = true;
         }
     }
 
@@ -425,6 +429,7 @@ impl Session {
             expiry_secs: 0,
             ends: None,
             will: None,
+            is_will_confirmed: false,
             will_due: None,
             subscriptions: BTreeMap::new(),
             asked: Vec::new(),

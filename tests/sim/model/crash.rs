@@ -45,6 +45,9 @@ impl Model {
             }
             let stored = stored.unwrap_or_else(|| panic!("the session of {client_id} is lost"));
             expect_subscriptions(client_id, session, stored);
+            let is_will_stored = session.will.as_ref() == stored.will.as_deref();
+            let may_miss_will = session.will.is_none() || !session.is_will_confirmed;
+            assert!(is_will_stored || may_miss_will, "the will of {client_id} is forgotten");
             for (id, incoming) in &session.incoming {
                 let is_stored = stored.incoming.iter().any(|(_, stored)| stored == id);
                 assert!(is_stored || !incoming.is_confirmed, "{client_id}: PUBREC of {id} is forgotten");
