@@ -14,8 +14,8 @@ const RATE: u64 = 200;
 const SECONDS: u64 = 2;
 
 fn demo() -> Demo {
-    let rate = NonZeroU32::new(RATE as u32).unwrap();
-    Demo::new(DEVICES, rate, Duration::from_secs(SECONDS)).unwrap()
+    let rate = NonZeroU32::new(RATE as u32).expect("the rate is not zero");
+    Demo::new(DEVICES, rate, Duration::from_secs(SECONDS)).expect("settings within the bounds")
 }
 
 #[tokio::test]

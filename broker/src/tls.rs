@@ -47,7 +47,7 @@ impl OwnCertificates {
     }
 
     /// Opens what is there and makes what is not. A certificate of another authority, one for other names and one
-    /// that ends within [`RENEW_BEFORE`] are made anew.
+    /// that ends within 30 days are made anew.
     pub fn open_or_create(data_dir: &Path) -> Result<Self, CertsError> {
         let now = clock::wall();
         let folder = data_dir.join(CERTIFICATES);
