@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rivulet_core::Limits;
 use tracing_subscriber::EnvFilter;
@@ -57,6 +58,8 @@ pub struct Config {
     pub link: LinkLimits,
     /// What QUIC does between packets.
     pub quic: QuicConfig,
+    /// How often what the broker knows of itself is published below `$SYS`; `None`: never.
+    pub sys_interval: Option<Duration>,
     /// What is logged: a level, or directives such as `info,quinn=debug`.
     pub log: String,
 }
@@ -150,6 +153,7 @@ fn read_root(mut root: Section<'_>) -> Config {
     log.finish();
     let (limits, link) = limits::read(root.section("limits"));
     let quic = limits::read_quic(root.section("quic"));
+    let sys_interval = limits::read_sys(root.section("sys"));
     let access = access::read(root.section("access"));
     let sections = root.list(LISTENER);
     if sections.is_empty() || sections.len() > LISTENERS_MAX {
@@ -157,7 +161,7 @@ fn read_root(mut root: Section<'_>) -> Config {
     }
     let listeners = sections.into_iter().filter_map(|section| listener::read(section, &access)).collect();
     root.finish();
-    Config { data_dir, listeners, access, limits, link, quic, log: level }
+    Config { data_dir, listeners, access, limits, link, quic, sys_interval, log: level }
 }
 
 /// Every place where the text is no TOML.

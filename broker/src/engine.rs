@@ -22,6 +22,7 @@ use crate::access::AccessControl;
 use crate::clock::{self, Clock};
 use crate::durability::Durability;
 use crate::link::{Arrival, Batch, BatchEnd, Command, FlowDesk};
+use crate::sys::SysTopics;
 use crate::telemetry::Telemetry;
 use crate::transport::{FlowEnd, Peer};
 
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     judged: JoinSet<(ConnectionKey, Verdict)>,
     durability: Durability,
     telemetry: Arc<Telemetry>,
+    sys: SysTopics,
     clock: Clock,
 }
 
@@ -74,6 +76,7 @@ impl Engine {
         access: Arc<AccessControl>,
         durability: Durability,
         telemetry: Arc<Telemetry>,
+        sys: SysTopics,
     ) -> Self {
         Self {
             broker: Broker::new(limits, clock::seed(), snapshot),
@@ -88,6 +91,7 @@ impl Engine {
             judged: JoinSet::new(),
             durability,
             telemetry,
+            sys,
             clock: Clock::start(),
         }
     }
@@ -106,10 +110,12 @@ impl Engine {
             let is_due = self.arm(&mut timer, now);
             let mut command = None;
             let mut verdict = None;
+            let mut is_sys_due = false;
             tokio::select! {
                 biased;
                 received = operator.recv(), if !operator.is_closed() => command = received,
                 () = timer.wait(), if !is_due => {}
+                () = self.sys.due() => is_sys_due = true,
                 Some(judged) = self.judged.join_next() => verdict = Some(judged),
                 received = inbox.recv_many(&mut arrivals, ROUND_ARRIVALS_MAX) => if received == 0 { return },
                 // Work is left over: the others on this thread get their turn, and then it goes on.
@@ -119,6 +125,9 @@ impl Engine {
             if let Some(command) = command {
                 is_draining |= matches!(command, OperatorCommand::Drain);
                 self.apply(now, Input::Operator(command));
+            }
+            if is_sys_due {
+                self.publish_sys(now);
             }
             self.take_verdicts(now, verdict);
             if self.broker.poll_timeout().is_some_and(|(at, _)| at <= now.instant) {
@@ -141,6 +150,15 @@ impl Engine {
                 false
             }
             None => false,
+        }
+    }
+
+    /// Tells what is to be known of the broker itself.
+    fn publish_sys(&mut self, now: Now) {
+        let uptime = now.instant - rivulet_core::Instant::default();
+        let totals = self.broker.totals();
+        for message in self.sys.changed(uptime, &totals, self.telemetry.counters()) {
+            self.apply(now, Input::Operator(OperatorCommand::Publish(Box::new(message))));
         }
     }
 

@@ -38,6 +38,7 @@ mod engine;
 mod link;
 mod shard;
 mod shutdown;
+mod sys;
 pub mod telemetry;
 pub mod tls;
 mod transport;

@@ -16,6 +16,7 @@ use rivulet_core::{CloseCause, ConnectionKey, FlowKey};
 use rivulet_protocol::{DecodeError, Packet};
 use tokio::sync::mpsc;
 
+use crate::telemetry::Telemetry;
 use crate::transport::{FlowEnd, FlowReader, FlowWriter, Peer};
 use writer::WriterEnd;
 
@@ -104,6 +105,8 @@ pub(crate) struct FlowContext {
     pub(crate) inbox: mpsc::Sender<Arrival>,
     /// The bounds.
     pub(crate) settings: Arc<LinkSettings>,
+    /// Where what passes is counted.
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 /// The bounds of all links.

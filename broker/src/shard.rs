@@ -19,6 +19,7 @@ use crate::durability::Durability;
 use crate::engine::{Engine, INBOX_ARRIVALS_MAX};
 use crate::link::{Entrance, LinkSettings};
 use crate::shutdown::{self, Draining};
+use crate::sys::SysTopics;
 use crate::telemetry::Telemetry;
 use crate::tls::OwnCertificates;
 use crate::transport::TransportKind;
@@ -72,7 +73,8 @@ async fn serve(start: Start) {
         }
     };
     let running = tokio::spawn(engine.run(arrivals, commands));
-    let entrance = Entrance::new(inbox, config.limits.connections_max, link_settings(&config));
+    let entrance =
+        Entrance::new(inbox, config.limits.connections_max, link_settings(&config), Arc::clone(&telemetry));
     let handshakes = HandshakeLimits { max: config.link.handshakes, timeout: config.link.handshake_timeout };
     let addresses = bound.iter().map(|(listener, _)| listener.clone()).collect();
     let mut endpoints = Vec::new();
@@ -111,6 +113,7 @@ fn engine(
         Arc::clone(access),
         Durability::new(Box::new(store)),
         Arc::clone(telemetry),
+        SysTopics::every(config.sys_interval),
     ))
 }
 

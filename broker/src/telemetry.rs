@@ -9,8 +9,9 @@ use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rivulet_core::cause::NetworkLoss;
+use rivulet_core::output::Outgoing;
 use rivulet_core::{CloseCause, ConnectionKey, Event};
-use rivulet_protocol::ClientId;
+use rivulet_protocol::{ClientId, Packet};
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -72,6 +73,22 @@ pub struct Counters {
     pub wills: AtomicU64,
     /// Commits that the store did not take.
     pub store_failures: AtomicU64,
+    /// Bytes of flows that came.
+    pub bytes_received: AtomicU64,
+    /// Bytes of flows that were handed to the transport.
+    pub bytes_sent: AtomicU64,
+    /// Packets of all kinds that came.
+    pub packets_received: AtomicU64,
+    /// Packets of all kinds that were sent.
+    pub packets_sent: AtomicU64,
+    /// Of the packets that came, PUBLISH.
+    pub publishes_received: AtomicU64,
+    /// Of the packets that were sent, PUBLISH.
+    pub publishes_sent: AtomicU64,
+    /// Bytes of the payloads of PUBLISH packets that came.
+    pub publish_bytes_received: AtomicU64,
+    /// Bytes of the payloads of PUBLISH packets that were sent.
+    pub publish_bytes_sent: AtomicU64,
 }
 
 /// Log and counters of one broker.
@@ -99,6 +116,53 @@ impl Telemetry {
         let cause = loss.to_string();
         info!(client = NO_CLIENT, peer = %peer.address, transport = %peer.transport, cause = %Quoted(&cause),
             "handshake failed");
+    }
+
+    /// Bytes that came on a flow.
+    pub(crate) fn bytes_received(&self, bytes: usize) {
+        add(&self.counters.bytes_received, bytes);
+    }
+
+    /// Bytes that left on a flow.
+    pub(crate) fn bytes_sent(&self, bytes: usize) {
+        add(&self.counters.bytes_sent, bytes);
+    }
+
+    /// Packets that came on a flow.
+    pub(crate) fn packets_received(&self, packets: &[Packet]) {
+        add(&self.counters.packets_received, packets.len());
+        let payloads = packets.iter().filter_map(|packet| match packet {
+            Packet::Publish(publish) => Some(publish.payload.len()),
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::PubAck(_)
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
+            | Packet::Subscribe(_)
+            | Packet::SubAck(_)
+            | Packet::Unsubscribe(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingReq
+            | Packet::PingResp
+            | Packet::Disconnect(_)
+            | Packet::Auth(_) => None,
+        });
+        let (publishes, bytes) = payloads.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        add(&self.counters.publishes_received, publishes);
+        add(&self.counters.publish_bytes_received, bytes);
+    }
+
+    /// A packet that leaves on a flow.
+    pub(crate) fn packet_sent(&self, packet: &Outgoing) {
+        count(&self.counters.packets_sent);
+        match packet {
+            Outgoing::Packet(_) => {}
+            Outgoing::Delivery(delivery) => {
+                count(&self.counters.publishes_sent);
+                add(&self.counters.publish_bytes_sent, delivery.message.payload.len());
+            }
+        }
     }
 
     /// The one line that each accepted connection leaves when it ends.

@@ -1,4 +1,4 @@
-//! `[limits]` and `[quic]`: every bound, with default and range.
+//! `[limits]`, `[quic]` and `[sys]`: every bound, with default and range.
 
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The core keeps a part of the credit for answers; below this nothing would be left for messages.
 const FLOW_CREDIT_MIN: u32 = 32;
+
+/// How often the topics of `$SYS` are published.
+const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The word for a session expiry without bound.
 const NEVER: &str = "never";
@@ -87,6 +90,16 @@ pub(super) fn read_quic(mut section: Section<'_>) -> QuicConfig {
     }
     section.finish();
     quic
+}
+
+/// Reads `[sys]`: how often, and `None` for never.
+pub(super) fn read_sys(mut section: Section<'_>) -> Option<Duration> {
+    let interval = section.duration("interval", Duration::ZERO..=HOUR, SYS_INTERVAL);
+    if !interval.is_zero() && interval < SECOND {
+        section.fault("interval", "must be 0s for never, or at least 1s");
+    }
+    section.finish();
+    Some(interval).filter(|interval| !interval.is_zero())
 }
 
 fn read_core(section: &mut Section<'_>) -> Limits {

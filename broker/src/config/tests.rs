@@ -92,6 +92,18 @@ fn the_environment_stands_above_the_file_and_is_named_in_its_faults() {
 }
 
 #[test]
+fn the_interval_of_sys_is_a_second_at_least_or_never() {
+    let interval =
+        |text: &str| parse(&format!("[sys]\ninterval = {text:?}")).map(|config| config.sys_interval);
+    assert_eq!(interval("1s"), Ok(Some(Duration::from_secs(1))));
+    assert_eq!(interval("0s"), Ok(None));
+    assert_eq!(
+        faults("[sys]\ninterval = '999ms'"),
+        ["rivulet.toml: sys.interval = \"999ms\": must be 0s for never, or at least 1s"]
+    );
+}
+
+#[test]
 fn certificates_are_not_for_plain_tcp() {
     let found = faults(
         "[[listener]]\ntransport = 'tcp'\naddress = '[::1]:1'\nacl = 'open'\nclient_certificate = 'required'",

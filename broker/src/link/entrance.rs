@@ -8,6 +8,7 @@ use rivulet_core::{ConnectionKey, FlowKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{Arrival, FlowContext, FlowDesk, LinkSettings};
+use crate::telemetry::Telemetry;
 use crate::transport::Peer;
 
 /// What accept loops share.
@@ -18,6 +19,7 @@ pub(crate) struct Entrance {
     places: Arc<Semaphore>,
     places_max: u32,
     settings: Arc<LinkSettings>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// A connection's place within the limit; free again when it is dropped, after the last byte.
@@ -28,9 +30,21 @@ pub(crate) struct Place {
 
 impl Entrance {
     /// An entrance with so many places.
-    pub(crate) fn new(inbox: mpsc::Sender<Arrival>, places_max: u32, settings: LinkSettings) -> Self {
+    pub(crate) fn new(
+        inbox: mpsc::Sender<Arrival>,
+        places_max: u32,
+        settings: LinkSettings,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(usize::try_from(places_max).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { inbox, next: Arc::new(AtomicU64::new(1)), places, places_max, settings: Arc::new(settings) }
+        Self {
+            inbox,
+            next: Arc::new(AtomicU64::new(1)),
+            places,
+            places_max,
+            settings: Arc::new(settings),
+            telemetry,
+        }
     }
 
     /// A place for one more connection, if there is one.
@@ -63,6 +77,7 @@ impl Entrance {
             desk,
             inbox: self.inbox.clone(),
             settings: Arc::clone(&self.settings),
+            telemetry: Arc::clone(&self.telemetry),
         })
     }
 }

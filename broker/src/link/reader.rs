@@ -18,7 +18,9 @@ pub(crate) async fn run(flow: &mut impl FlowReader, context: &FlowContext) {
     let mut buffer = BytesMut::new();
     loop {
         context.desk.may_read().await;
+        let before = buffer.len();
         let end = flow.read(&mut buffer).await.err();
+        context.telemetry.bytes_received(buffer.len() - before);
         if hand_in(&mut decoder, &mut buffer, end, context).await.is_break() {
             return;
         }
@@ -40,6 +42,7 @@ async fn hand_in(
         };
         let mut packets = Vec::new();
         let is_whole = decode(decoder, buffer, &mut packets);
+        context.telemetry.packets_received(&packets);
         let batch_end = match is_whole {
             Ok(true) => end.take(),
             Ok(false) => None,

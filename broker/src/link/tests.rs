@@ -62,6 +62,7 @@ fn context(flow_credit: u32, write_timeout: Duration) -> (FlowContext, mpsc::Rec
         desk: Arc::default(),
         inbox,
         settings: Arc::new(settings),
+        telemetry: Arc::default(),
     };
     (context, arrivals)
 }

@@ -1,7 +1,6 @@
 //! One flow outward: packets to bytes, one write for all that is ready, and credit back to the core.
 
-use std::time::Duration;
-
+use bytes::Bytes;
 use rivulet_core::CloseCause;
 use rivulet_core::cause::NetworkLoss;
 use rivulet_core::output::Outgoing;
@@ -43,16 +42,19 @@ pub(crate) async fn run(flow: &mut impl FlowWriter, context: &FlowContext) -> Wr
                 Command::Negotiated(negotiated) => encoder = negotiated,
                 Command::Send(packet) => {
                     credit += 1;
-                    if let Err(error) = encode(&encoder, &packet, &mut out) {
+                    match encode(&encoder, &packet, &mut out) {
+                        Ok(()) => context.telemetry.packet_sent(&packet),
                         // The core measures before it sends; the peer is spared what it cannot take [MQTT-3.1.2-24].
-                        warn!(connection = context.connection.0, %error, "packet not sent");
+                        Err(error) => {
+                            warn!(connection = context.connection.0, %error, "packet not sent")
+                        }
                     }
                 }
                 Command::Finish => end = Some(WriterEnd::Finish),
                 Command::Close(cause) => end = Some(WriterEnd::Close(cause)),
             }
         }
-        if let Err(failed) = write_all(flow, &mut out, context.settings.write_timeout).await {
+        if let Err(failed) = write_all(flow, &mut out, context).await {
             return failed;
         }
         if let Some(end) = end {
@@ -77,13 +79,15 @@ fn encode(encoder: &Encoder, packet: &Outgoing, out: &mut OutBuffer) -> Result<(
     }
 }
 
-/// Writes all of `out`. A peer that takes a byte now and then is slow; one that takes none for `stall` is gone.
+/// Writes all of `out`. A peer that takes a byte now and then is slow; one that takes none for the time-out is gone.
 async fn write_all(
     flow: &mut impl FlowWriter,
     out: &mut OutBuffer,
-    stall: Duration,
+    context: &FlowContext,
 ) -> Result<(), WriterEnd> {
+    let stall = context.settings.write_timeout;
     let mut chunks = out.take();
+    let bytes = chunks.iter().map(Bytes::len).sum();
     let mut written = 0;
     while written < chunks.len() {
         match tokio::time::timeout(stall, flow.write(&mut chunks[written..])).await {
@@ -92,5 +96,6 @@ async fn write_all(
             Err(_elapsed) => return Err(WriterEnd::Stalled),
         }
     }
+    context.telemetry.bytes_sent(bytes);
     Ok(())
 }
