@@ -100,10 +100,9 @@ async fn converse_in_frames(socket: impl AsyncRead + AsyncWrite + Unpin) {
     let expected = [CONNACK, SUBACK, PUBLISH].concat();
     let mut received = Vec::new();
     while received.len() < expected.len() {
-        match tokio::time::timeout(PATIENCE, frames.next()).await.unwrap().unwrap().unwrap() {
-            Message::Binary(bytes) => received.extend_from_slice(&bytes),
-            other => panic!("{other:?}"),
-        }
+        let frame = tokio::time::timeout(PATIENCE, frames.next()).await.unwrap().unwrap().unwrap();
+        let Message::Binary(bytes) = frame else { panic!("{frame:?}") };
+        received.extend_from_slice(&bytes);
     }
     assert_eq!(received, expected);
     // DISCONNECT: the broker ends the WebSocket.
