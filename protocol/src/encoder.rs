@@ -199,8 +199,7 @@ impl Encoder {
             return Err(EncodeError::NotInVersion { packet: PacketType::Publish, version: self.version });
         }
         let properties = if self.version.has_properties() { publish.measure() } else { Measure::default() };
-        let mut header = Measure { bytes: 0, longest_field: properties.longest_field };
-        publish.write_header(properties, self.version, &mut header);
+        let header = publish.measure_header(properties, self.version);
         check_fields(header)?;
         self.check_size(header.bytes + publish.payload.len())?;
         Ok((properties, header))

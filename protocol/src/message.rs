@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::data::{Redacted, Sink, string, text};
+use crate::data::{Redacted, Sink, checked_string};
 use crate::error::Fault;
 use crate::properties::{PropertyReader, PropertySink, UserFields, id, not_allowed, value_fault};
 use crate::{PacketId, QoS, SubscriptionId, Topic, TopicAlias, UserProperties};
@@ -101,8 +101,8 @@ impl MessageProperties {
     }
 }
 
-/// Where the properties stand that PUBLISH and the will have in common. First all are found, then they are sliced: a
-/// slice is large to move.
+/// Where the properties stand that PUBLISH and the will have in common. First all are found and checked, then they are
+/// sliced, which cannot fail: so a packet is made in one go, where it stays.
 #[derive(Debug, Default)]
 pub(crate) struct MessageFields {
     payload_format: Option<PayloadFormat>,
@@ -127,8 +127,8 @@ impl MessageFields {
                 self.payload_format = Some(format);
             }
             id::MESSAGE_EXPIRY_INTERVAL => self.message_expiry_secs = Some(section.u32()?),
-            id::CONTENT_TYPE => self.content_type = Some(section.field()?),
-            id::RESPONSE_TOPIC => self.response_topic = Some(section.field()?),
+            id::CONTENT_TYPE => self.content_type = Some(section.string_field()?),
+            id::RESPONSE_TOPIC => self.response_topic = Some(section.response_topic_field()?),
             id::CORRELATION_DATA => self.correlation_data = Some(section.field()?),
             _ => return Err(not_allowed(id)),
         }
@@ -137,23 +137,16 @@ impl MessageFields {
 
     /// Slices what was found out of the packet's bytes.
     #[inline(always)]
-    pub(crate) fn slice(self, user: UserFields, bytes: &Bytes) -> Result<MessageProperties, Fault> {
-        let content_type = match self.content_type {
-            Some(field) => Some(string(bytes.slice(field))?),
-            None => None,
-        };
-        let response_topic = match self.response_topic {
-            Some(field) => Some(Topic::parse(text(bytes.slice(field))?).map_err(Fault::ResponseTopic)?),
-            None => None,
-        };
-        Ok(MessageProperties {
+    pub(crate) fn slice(self, user: UserFields, bytes: &Bytes) -> MessageProperties {
+        let topic = |field| Topic::checked(checked_string(bytes.slice(field)));
+        MessageProperties {
             payload_format: self.payload_format,
             message_expiry_secs: self.message_expiry_secs,
-            content_type,
-            response_topic,
+            content_type: self.content_type.map(|field| checked_string(bytes.slice(field))),
+            response_topic: self.response_topic.map(topic),
             correlation_data: self.correlation_data.map(|field| bytes.slice(field)),
             user_properties: user.slice(bytes),
-        })
+        }
     }
 }
 

@@ -73,12 +73,17 @@ impl Topic {
     /// Whether bytes are a topic name if they are UTF-8.
     #[inline]
     pub(crate) fn check(text: &[u8]) -> Result<(), TopicError> {
-        // The fast pass finds that nothing is wrong; what is wrong is found out afterwards.
-        if has_nul_or_wildcard(text) || text.is_empty() || text.len() > usize::from(u16::MAX) {
-            check_text(text)?;
-            return Err(TopicError::Wildcard);
+        if is_plain(text) {
+            return Ok(());
         }
-        Ok(())
+        check_text(text)?;
+        if text.iter().copied().any(is_wildcard) { Err(TopicError::Wildcard) } else { Ok(()) }
+    }
+
+    /// Whether bytes are a topic name of ASCII, as most are. If not, they may still be one.
+    #[inline]
+    pub(crate) fn is_plain(text: &[u8]) -> bool {
+        is_plain(text)
     }
 
     /// A name that [`Topic::check`] has found to be one.
@@ -187,18 +192,23 @@ impl fmt::Display for TopicFilter {
     }
 }
 
-/// Whether any of the bytes is 0, `#` or `+`: eight at a time, which is what a topic name of each PUBLISH costs.
+/// Whether there are bytes, no more than fit, all of them ASCII, and none is 0, `#` or `+`. Looks at eight at a time,
+/// because it is done for each PUBLISH.
 #[inline]
-fn has_nul_or_wildcard(text: &[u8]) -> bool {
-    // `#` and `+` differ in one bit, so that leaving it out makes them one.
-    const WILDCARDS: u64 = eight_times(b'#' & b'+');
+fn is_plain(text: &[u8]) -> bool {
+    // `#` and `+` differ in one bit: without it they are one byte, which the XOR makes 0.
+    const WILDCARD: u64 = eight_times(b'#' & b'+');
     const DIFFERENCE: u64 = eight_times(b'#' ^ b'+');
-    let has_zero_byte = |word: u64| word.wrapping_sub(eight_times(1)) & !word & eight_times(0x80) != 0;
+    // Taking 1 off sets the highest bit of a 0, and of nothing else that is ASCII.
+    let odd = |word: u64| {
+        let wildcards = (word & !DIFFERENCE) ^ WILDCARD;
+        (word | word.wrapping_sub(eight_times(1)) | wildcards.wrapping_sub(eight_times(1)))
+            & eight_times(0x80)
+    };
     let (words, rest) = text.as_chunks::<8>();
-    let is_found = words.iter().map(|word| u64::from_ne_bytes(*word)).fold(false, |is_found, word| {
-        is_found | has_zero_byte(word) | has_zero_byte((word & !DIFFERENCE) ^ WILDCARDS)
-    });
-    is_found || rest.iter().any(|&byte| byte == 0 || is_wildcard(byte))
+    let odd_words = words.iter().fold(0, |odd_bits, word| odd_bits | odd(u64::from_ne_bytes(*word)));
+    let fits = !text.is_empty() && text.len() <= usize::from(u16::MAX);
+    fits && odd_words == 0 && rest.iter().all(|&byte| (1..0x80).contains(&byte) && !is_wildcard(byte))
 }
 
 #[inline]
@@ -348,6 +358,22 @@ mod tests {
         for text in ["/", " ", "a//b", "$SYS/x", "\u{FEFF}a", "\u{1}", "\u{FFFF}"] {
             assert!(Topic::parse(text).is_ok(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_name_is_plain_wherever_its_bytes_stand() {
+        for length in 1..20 {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    let mut text = vec![b'/'; length];
+                    text[at] = byte;
+                    let plain = (1..0x80).contains(&byte) && byte != b'#' && byte != b'+';
+                    assert_eq!(is_plain(&text), plain, "{text:?}");
+                }
+            }
+        }
+        assert!(!is_plain(b""));
+        assert!(!is_plain(&[b'a'; 65_536]));
     }
 
     #[test]

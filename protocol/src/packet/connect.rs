@@ -257,7 +257,7 @@ impl WillProperties {
             }
         }
         let user = section.finish_fields();
-        Ok(Self { delay_secs, message: fields.slice(user, reader.bytes())? })
+        Ok(Self { delay_secs, message: fields.slice(user, reader.bytes()) })
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::data::{Measure, Reader, Redacted, Sink, text};
+use crate::data::{Measure, Reader, Redacted, Sink, VariableByteInteger, check_utf8, checked_string};
 use crate::error::Fault;
 use crate::fixed_header::{FixedHeader, PublishFlags};
 use crate::message::MessageFields;
@@ -81,15 +81,15 @@ impl Publish {
     #[inline(always)]
     fn decode_plain(head: Head, bytes: BytesMut) -> Result<Self, Fault> {
         let Head { flags: PublishFlags { dup, retain, .. }, qos, name, end, .. } = head;
-        Topic::check(&bytes[name.clone()]).map_err(Fault::TopicName)?;
         let mut bytes = bytes.freeze();
         let name = bytes.slice(name);
         bytes.advance(end);
+        check_name(&name)?;
         Ok(Self {
             dup,
             qos,
             retain,
-            topic: PublishTopic::Name(Topic::checked(text(name)?)),
+            topic: PublishTopic::Name(Topic::checked(checked_string(name))),
             subscription_ids: Vec::new(),
             properties: MessageProperties::default(),
             payload: bytes,
@@ -103,67 +103,80 @@ impl Publish {
         bytes: BytesMut,
         version: Version,
     ) -> Result<Option<Packet>, DecodeError> {
-        let fail = |fault: Fault| fault.in_publish(version);
         let Head { flags: PublishFlags { dup, retain, .. }, qos, name, end, .. } = head;
-        let PublishFields { alias, subscription_ids, message, user, payload_at } =
-            PublishFields::read(&bytes, end).map_err(fail)?;
-        if !name.is_empty() {
-            Topic::check(&bytes[name.clone()]).map_err(Fault::TopicName).map_err(fail)?;
-        }
-        let mut bytes = bytes.freeze();
-        let topic = match alias {
-            Some(alias) if name.is_empty() => PublishTopic::Alias(alias),
-            None if name.is_empty() => return Err(fail(Fault::NoTopic)),
-            Some(alias) => {
-                PublishTopic::Define(Topic::checked(text(bytes.slice(name)).map_err(fail)?), alias)
-            }
-            None => PublishTopic::Name(Topic::checked(text(bytes.slice(name)).map_err(fail)?)),
+        let mut fields = PublishFields::default();
+        let payload_at = match fields.read(&bytes, end, name.clone()) {
+            Ok(payload_at) => payload_at,
+            Err(fault) => return Err(fault.in_publish(version)),
         };
-        let properties = message.slice(user, &bytes).map_err(fail)?;
-        bytes.advance(payload_at);
+        let mut bytes = bytes.freeze();
+        let name = Topic::checked(checked_string(bytes.slice(name)));
+        let topic = match fields.alias {
+            Some(alias) if name.as_str().is_empty() => PublishTopic::Alias(alias),
+            Some(alias) => PublishTopic::Define(name, alias),
+            None => PublishTopic::Name(name),
+        };
         Ok(Some(Packet::Publish(Self {
             dup,
             qos,
             retain,
             topic,
-            subscription_ids,
-            properties,
-            payload: bytes,
+            subscription_ids: fields.subscription_ids,
+            properties: fields.message.slice(fields.user, &bytes),
+            payload: {
+                bytes.advance(payload_at);
+                bytes
+            },
         })))
     }
 }
 
+/// Whether bytes are a topic name.
+#[inline(always)]
+fn check_name(name: &[u8]) -> Result<(), Fault> {
+    if Topic::is_plain(name) { Ok(()) } else { check_odd_name(name) }
+}
+
+#[cold]
+fn check_odd_name(name: &[u8]) -> Result<(), Fault> {
+    check_utf8(name)?;
+    Topic::check(name).map_err(Fault::TopicName)
+}
+
 /// What the properties of a PUBLISH say, and where they stand.
+#[derive(Default)]
 struct PublishFields {
     alias: Option<TopicAlias>,
     subscription_ids: Vec<SubscriptionId>,
     message: MessageFields,
     user: UserFields,
-    payload_at: usize,
 }
 
 impl PublishFields {
+    /// Reads the properties that stand at `at`; returns where the payload begins.
     #[inline(always)]
-    fn read(bytes: &BytesMut, at: usize) -> Result<Self, Fault> {
+    fn read(&mut self, bytes: &BytesMut, at: usize, name: Range<usize>) -> Result<usize, Fault> {
         let mut reader = Reader::new(bytes, at);
-        let mut alias = None;
-        let mut subscription_ids = Vec::new();
-        let mut message = MessageFields::default();
         let mut section = PropertyReader::new(&mut reader, Carrier::Packet(PacketType::Publish))?;
         while let Some(id) = section.next()? {
             match id {
                 id::TOPIC_ALIAS => {
-                    alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?);
+                    self.alias = Some(TopicAlias::new(section.u16()?).ok_or(Fault::TopicAliasZero)?);
                 }
                 id::SUBSCRIPTION_IDENTIFIER => {
                     let number = section.variable_byte_integer()?;
-                    subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
+                    self.subscription_ids.push(SubscriptionId::new(number).ok_or(value_fault(id, number))?);
                 }
-                _ => message.read(id, &mut section)?,
+                _ => self.message.read(id, &mut section)?,
             }
         }
-        let user = section.finish_fields();
-        Ok(Self { alias, subscription_ids, message, user, payload_at: reader.position() })
+        self.user = section.finish_fields();
+        match self.alias {
+            Some(_) if name.is_empty() => {}
+            None if name.is_empty() => return Err(Fault::NoTopic),
+            Some(_) | None => check_name(&bytes[name])?,
+        }
+        Ok(reader.position())
     }
 }
 
@@ -271,6 +284,19 @@ impl<'a> PublishParts<'a> {
         PublishFlags { dup: self.dup, qos: self.qos.qos(), retain: self.retain }.bits()
     }
 
+    /// How many bytes [`PublishParts::write_header`] writes, and the longest field among them.
+    #[inline]
+    pub(crate) fn measure_header(&self, properties: Measure, version: Version) -> Measure {
+        let packet_id_bytes = if self.qos.packet_id().is_some() { 2 } else { 0 };
+        let property_bytes = if version.has_properties() {
+            VariableByteInteger::size(properties.bytes) + properties.bytes
+        } else {
+            0
+        };
+        let bytes = 2 + self.topic.len() + packet_id_bytes + property_bytes;
+        Measure { bytes, longest_field: properties.longest_field } // a topic fits by its type
+    }
+
     /// Writes all but the payload; `properties` is what [`WriteProperties::measure`] has found.
     #[inline]
     pub(crate) fn write_header<S: Sink>(&self, properties: Measure, version: Version, sink: &mut S) {
@@ -280,7 +306,9 @@ impl<'a> PublishParts<'a> {
         }
         if version.has_properties() {
             sink.variable_byte_integer(properties.bytes);
-            self.write(sink);
+            if properties.bytes > 0 {
+                self.write(sink);
+            }
         }
     }
 }

@@ -7,9 +7,9 @@ use bytestring::ByteString;
 
 use super::user::{UserFields, UserProperties};
 use super::{Carrier, id, value_fault};
-use crate::ClientId;
-use crate::data::Reader;
+use crate::data::{Reader, check_utf8};
 use crate::error::Fault;
+use crate::{ClientId, Topic};
 
 /// Reads the properties of one carrier: hands out identifiers, leaves the values to the caller, collects User
 /// Properties itself.
@@ -69,10 +69,26 @@ impl<'a, 'b, B: Deref<Target = [u8]>> PropertyReader<'a, 'b, B> {
         Ok(())
     }
 
-    /// Where Binary Data or a UTF-8 Encoded String stands.
+    /// Where Binary Data stands.
     #[inline(always)]
     pub(crate) fn field(&mut self) -> Result<Range<usize>, Fault> {
         self.reader.field()
+    }
+
+    /// Where a UTF-8 Encoded String stands.
+    #[inline(always)]
+    pub(crate) fn string_field(&mut self) -> Result<Range<usize>, Fault> {
+        self.reader.string_field()
+    }
+
+    /// Where a Response Topic stands.
+    #[inline(always)]
+    pub(crate) fn response_topic_field(&mut self) -> Result<Range<usize>, Fault> {
+        let field = self.reader.field()?;
+        let text = &self.reader.all()[field.clone()];
+        check_utf8(text)?;
+        Topic::check(text).map_err(Fault::ResponseTopic)?;
+        Ok(field)
     }
 
     /// Byte.

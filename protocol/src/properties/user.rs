@@ -112,13 +112,17 @@ impl UserFields {
     /// Adds what stands there.
     #[inline(always)]
     pub(super) fn add(&mut self, range: Range<usize>, bytes: &[u8]) {
-        if range.start != self.range.end {
+        if self.range.is_empty() {
+            self.range = range;
+        } else if range.start == self.range.end {
+            self.range.end = range.end;
+        } else {
             self.gather(bytes);
-            self.range.start = range.start;
+            self.range = range;
         }
-        self.range.end = range.end;
     }
 
+    #[cold]
     fn gather(&mut self, bytes: &[u8]) {
         self.gathered.extend_from_slice(&bytes[self.range.clone()]);
     }
