@@ -38,6 +38,11 @@ impl Clock {
     }
 }
 
+/// The time that the runtime's timers go by.
+pub(crate) fn runtime_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// The world's time, for certificates.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
 pub(crate) fn wall() -> std::time::SystemTime {

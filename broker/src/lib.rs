@@ -36,6 +36,7 @@ pub mod demo;
 mod durability;
 mod engine;
 mod link;
+pub mod rate;
 mod shard;
 mod shutdown;
 mod sys;

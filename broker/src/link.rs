@@ -16,17 +16,20 @@ use rivulet_core::{CloseCause, ConnectionKey, FlowKey};
 use rivulet_protocol::{DecodeError, Packet};
 use tokio::sync::mpsc;
 
+use crate::rate::PublishRates;
 use crate::telemetry::Telemetry;
 use crate::transport::{FlowEnd, FlowReader, FlowWriter, Peer};
 use writer::WriterEnd;
 
 mod desk;
 mod entrance;
+mod pace;
 mod reader;
 mod writer;
 
 pub(crate) use desk::{Command, FlowDesk};
 pub(crate) use entrance::{Entrance, Place};
+pub(crate) use pace::Pace;
 
 /// How long a peer that cannot be written to is still listened to: it may have said goodbye before it went.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -105,6 +108,8 @@ pub(crate) struct FlowContext {
     pub(crate) inbox: mpsc::Sender<Arrival>,
     /// The bounds.
     pub(crate) settings: Arc<LinkSettings>,
+    /// What is left to the connection of its rates.
+    pub(crate) pace: Arc<Pace>,
     /// Where what passes is counted.
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -118,6 +123,8 @@ pub(crate) struct LinkSettings {
     pub(crate) flow_credit: u32,
     /// How long a peer may take nothing.
     pub(crate) write_timeout: Duration,
+    /// How fast a client may publish.
+    pub(crate) publish_rates: PublishRates,
 }
 
 /// How a link ended.

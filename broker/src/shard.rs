@@ -122,6 +122,7 @@ fn link_settings(config: &Config) -> LinkSettings {
         maximum_packet_bytes: usize::try_from(config.limits.maximum_packet_bytes).unwrap_or(usize::MAX),
         flow_credit: config.link.flow_credit,
         write_timeout: config.link.write_timeout,
+        publish_rates: config.link.publish_rates,
     }
 }
 

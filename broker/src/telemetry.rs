@@ -73,6 +73,8 @@ pub struct Counters {
     pub wills: AtomicU64,
     /// Commits that the store did not take.
     pub store_failures: AtomicU64,
+    /// Times that a client was not read for a while because it published faster than its rate.
+    pub held_back: AtomicU64,
     /// Bytes of flows that came.
     pub bytes_received: AtomicU64,
     /// Bytes of flows that were handed to the transport.
@@ -116,6 +118,12 @@ impl Telemetry {
         let cause = loss.to_string();
         info!(client = NO_CLIENT, peer = %peer.address, transport = %peer.transport, cause = %Quoted(&cause),
             "handshake failed");
+    }
+
+    /// A client that published too fast, and was not read for a while.
+    pub(crate) fn held_back(&self, connection: ConnectionKey) {
+        count(&self.counters.held_back);
+        debug!(connection = connection.0, "held back: published faster than its rate");
     }
 
     /// Bytes that came on a flow.

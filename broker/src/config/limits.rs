@@ -1,5 +1,6 @@
 //! `[limits]`, `[quic]` and `[sys]`: every bound, with default and range.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rivulet_core::Limits;
@@ -8,12 +9,16 @@ use rivulet_core::router::ShareStrategy;
 
 use super::schema::Section;
 use super::value::parse_duration;
+use crate::rate::{PublishRates, Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The core keeps a part of the credit for answers; below this nothing would be left for messages.
 const FLOW_CREDIT_MIN: u32 = 32;
+
+/// A rate above which there is none: 1,000,000,000 per second is one per nanosecond.
+const RATE_MAX: u32 = 1_000_000_000;
 
 /// How often the topics of `$SYS` are published.
 const SYS_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,6 +39,10 @@ pub struct LinkLimits {
     /// Packets of one flow between the core and the socket. Default 256. At the edge: messages wait in the session's
     /// queue.
     pub flow_credit: u32,
+    /// How fast each client may publish: messages, and bytes of payloads, per second. Default: as fast as it likes; with
+    /// a rate, what it has not used for `publish_burst` (1 s) is saved up. At the edge: it is not read until it may go on, and
+    /// counted as held back.
+    pub publish_rates: PublishRates,
 }
 
 impl Default for LinkLimits {
@@ -43,6 +52,7 @@ impl Default for LinkLimits {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             flow_credit: 256,
+            publish_rates: PublishRates::default(),
         }
     }
 }
@@ -73,9 +83,18 @@ pub(super) fn read(mut section: Section<'_>) -> (Limits, LinkLimits) {
         handshake_timeout: section.duration("handshake_timeout", SECOND..=HOUR, default.handshake_timeout),
         write_timeout: section.duration("write_timeout", SECOND..=HOUR, default.write_timeout),
         flow_credit: section.number("flow_credit", FLOW_CREDIT_MIN..=65_535, default.flow_credit),
+        publish_rates: read_publish_rates(&mut section),
     };
     section.finish();
     (core, link)
+}
+
+fn read_publish_rates(section: &mut Section<'_>) -> PublishRates {
+    let messages = section.number("publish_rate", 0..=RATE_MAX, 0);
+    let bytes = section.size("publish_bytes_rate", 0..=u64::from(RATE_MAX), 0);
+    let burst = section.duration("publish_burst", SECOND..=HOUR, SECOND);
+    let rate = |per_second| NonZeroU32::new(per_second).map(|per_second| Rate { per_second, burst });
+    PublishRates { messages: rate(messages), bytes: rate(u32::try_from(bytes).unwrap_or(RATE_MAX)) }
 }
 
 /// Reads `[quic]`.

@@ -7,7 +7,7 @@ use rivulet_core::input::Identity;
 use rivulet_core::{ConnectionKey, FlowKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{Arrival, FlowContext, FlowDesk, LinkSettings};
+use super::{Arrival, FlowContext, FlowDesk, LinkSettings, Pace};
 use crate::telemetry::Telemetry;
 use crate::transport::Peer;
 
@@ -77,6 +77,7 @@ impl Entrance {
             desk,
             inbox: self.inbox.clone(),
             settings: Arc::clone(&self.settings),
+            pace: Arc::new(Pace::new(self.settings.publish_rates)),
             telemetry: Arc::clone(&self.telemetry),
         })
     }

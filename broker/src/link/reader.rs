@@ -1,12 +1,12 @@
 //! One flow inward: bytes to packets, packets to the engine in batches.
 //!
-//! Backpressure is not reading: a batch that the engine has not taken, a full inbox and a paused flow all keep this
-//! reader from its socket, and the transport holds the peer back.
+//! Backpressure is not reading: a batch that the engine has not taken, a full inbox, a paused flow and a client that
+//! publishes too fast all keep this reader from its socket, and the transport holds the peer back.
 
 use bytes::BytesMut;
 use rivulet_protocol::{DecodeError, Decoder, Packet};
 
-use super::{Arrival, Batch, BatchEnd, FlowContext};
+use super::{Arrival, Batch, BatchEnd, FlowContext, Pace};
 use crate::transport::{FlowEnd, FlowReader};
 
 /// Packets of one batch. Small packets would otherwise grow to many times their bytes once they are decoded.
@@ -17,7 +17,7 @@ pub(crate) async fn run(flow: &mut impl FlowReader, context: &FlowContext) {
     let mut decoder = Decoder::new(context.settings.maximum_packet_bytes);
     let mut buffer = BytesMut::new();
     loop {
-        context.desk.may_read().await;
+        may_go_on(context).await;
         let before = buffer.len();
         let end = flow.read(&mut buffer).await.err();
         context.telemetry.bytes_received(buffer.len() - before);
@@ -41,7 +41,7 @@ async fn hand_in(
             return std::ops::ControlFlow::Break(());
         };
         let mut packets = Vec::new();
-        let is_whole = decode(decoder, buffer, &mut packets);
+        let is_whole = decode(decoder, buffer, &mut packets, &context.pace);
         context.telemetry.packets_received(&packets);
         let batch_end = match is_whole {
             Ok(true) => end.take(),
@@ -61,18 +61,35 @@ async fn hand_in(
         if is_whole == Ok(true) {
             return std::ops::ControlFlow::Continue(());
         }
-        context.desk.may_read().await;
+        may_go_on(context).await;
     }
 }
 
-/// Decodes up to a batch of packets. `true`: what is left in the buffer is not a whole packet.
+/// Waits until the engine takes more, and the client may publish more.
+async fn may_go_on(context: &FlowContext) {
+    if context.pace.ready().await {
+        context.telemetry.held_back(context.connection);
+    }
+    context.desk.may_read().await;
+}
+
+/// Decodes up to a batch of packets, and as fast as the client may publish. `true`: what is left in the buffer is not a
+/// whole packet.
 fn decode(
     decoder: &mut Decoder,
     buffer: &mut BytesMut,
     packets: &mut Vec<Packet>,
+    pace: &Pace,
 ) -> Result<bool, DecodeError> {
     while packets.len() < BATCH_PACKETS_MAX {
         match decoder.decode(buffer)? {
+            Some(Packet::Publish(publish)) => {
+                let may_go_on = pace.take(&publish);
+                packets.push(Packet::Publish(publish));
+                if !may_go_on {
+                    break;
+                }
+            }
             Some(packet) => packets.push(packet),
             None => return Ok(true),
         }

@@ -55,13 +55,19 @@ impl FlowWriter for Paper {
 
 fn context(flow_credit: u32, write_timeout: Duration) -> (FlowContext, mpsc::Receiver<Arrival>) {
     let (inbox, arrivals) = mpsc::channel(8);
-    let settings = LinkSettings { maximum_packet_bytes: 1024, flow_credit, write_timeout };
+    let settings = LinkSettings {
+        maximum_packet_bytes: 1024,
+        flow_credit,
+        write_timeout,
+        publish_rates: PublishRates::default(),
+    };
     let context = FlowContext {
         connection: ConnectionKey(1),
         flow: FlowKey::CONTROL,
         desk: Arc::default(),
         inbox,
         settings: Arc::new(settings),
+        pace: Arc::new(Pace::new(PublishRates::default())),
         telemetry: Arc::default(),
     };
     (context, arrivals)
@@ -206,4 +212,78 @@ async fn what_a_peer_said_before_it_went_is_read_although_it_cannot_be_written_t
     let last = batch(arrivals.recv().await);
     assert!(matches!(last.end, Some(BatchEnd::Flow(FlowEnd::Finished))), "{:?}", last.end);
     assert!(arrivals.try_recv().is_err(), "its loss is told once");
+}
+
+fn publish(payload: &[u8]) -> Vec<u8> {
+    [&[0x30, u8::try_from(payload.len() + 3).unwrap(), 0, 1, b't'], payload].concat()
+}
+
+/// The times at which the packets of `reads`, with a CONNECT before them, came to an engine that keeps up, by a clock that jumps to them.
+async fn times(rates: PublishRates, reads: &[Vec<u8>]) -> (Vec<(Duration, usize)>, u64) {
+    let (mut context, mut arrivals) = context(64, LATE);
+    context.pace = Arc::new(Pace::new(rates));
+    let mut reads = VecDeque::from(reads.to_vec());
+    if let Some(first) = reads.front_mut() {
+        first.splice(0..0, CONNECT.iter().copied());
+    }
+    let mut flow = Prepared { reads, end: Some(FlowEnd::Finished) };
+    let start = tokio::time::Instant::now();
+    let mut times = Vec::new();
+    let engine = async {
+        loop {
+            let batch = batch(arrivals.recv().await);
+            times.push((start.elapsed(), batch.packets.len()));
+            context.desk.batch_done();
+            if batch.end.is_some() {
+                return;
+            }
+        }
+    };
+    tokio::join!(reader::run(&mut flow, &context), engine);
+    let held_back = context.telemetry.counters().held_back.load(std::sync::atomic::Ordering::Relaxed);
+    (times, held_back)
+}
+
+fn per_second(number: u32, burst_seconds: u64) -> Option<crate::rate::Rate> {
+    let per_second = std::num::NonZeroU32::new(number).unwrap();
+    Some(crate::rate::Rate { per_second, burst: Duration::from_secs(burst_seconds) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_publishes_too_fast_is_not_read_for_as_long_as_it_takes_and_loses_nothing() {
+    let rates = PublishRates { messages: per_second(2, 2), bytes: None };
+    let all_at_once = publish(b"x").repeat(7);
+    let (times, held_back) = times(rates, &[all_at_once]).await;
+    let seconds: Vec<_> = times
+        .iter()
+        .filter(|(_, packets)| *packets > 0)
+        .map(|(at, packets)| (at.as_secs_f64(), *packets))
+        .collect();
+    let mut expected = vec![(0.0, 5), (0.5, 1), (1.0, 1), (1.5, 1)];
+    // The runtime's timers count in milliseconds and may be one late.
+    for (found, expected) in seconds.iter().zip(expected.drain(..)) {
+        assert!(found.0 >= expected.0 && found.0 < expected.0 + 0.01 && found.1 == expected.1, "{seconds:?}");
+    }
+    assert_eq!(times.iter().map(|(_, packets)| packets).sum::<usize>(), 8);
+    assert!(held_back >= 3, "{held_back}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_are_paid_for_before_the_next_is_read() {
+    let rates = PublishRates { messages: None, bytes: per_second(10, 1) };
+    let (times, held_back) = times(rates, &[publish(&[0; 60]), publish(&[0; 1]), PINGREQ.to_vec()]).await;
+    let [first, second, ..] = &times[..] else { panic!("two batches at least, not {times:?}") };
+    assert_eq!(*first, (Duration::ZERO, 2));
+    assert!(second.0 >= Duration::from_secs(5) && second.0 < Duration::from_secs(6), "{times:?}");
+    assert_eq!(times.iter().map(|(_, packets)| packets).sum::<usize>(), 4);
+    assert!(held_back >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_message_is_not_held_back() {
+    let rates = PublishRates { messages: per_second(1, 1), bytes: None };
+    let (times, held_back) = times(rates, &[PINGREQ.repeat(100)]).await;
+    assert!(times.iter().all(|(at, _)| at.is_zero()), "{times:?}");
+    assert_eq!(times.iter().map(|(_, packets)| packets).sum::<usize>(), 101);
+    assert_eq!(held_back, 0);
 }
