@@ -89,43 +89,45 @@ fn split_string<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(text).ok()
 }
 
-/// Where the User Properties of one carrier stand.
+/// Where the User Properties of one carrier stand. Three words without a common address, so that they stay in registers.
 #[derive(Debug, Default)]
 pub(crate) struct UserFields {
     /// Those that were found side by side.
-    range: Range<usize>,
+    from: usize,
+    to: usize,
     /// Those that other properties came between.
-    gathered: Vec<u8>,
+    gathered: Option<Box<BytesMut>>,
 }
 
 impl UserFields {
     /// Slices what was found out of the packet's bytes.
     #[inline(always)]
-    pub(crate) fn slice(mut self, bytes: &Bytes) -> UserProperties {
-        if self.gathered.is_empty() {
-            return UserProperties(bytes.slice(self.range));
+    pub(crate) fn slice(self, bytes: &Bytes) -> UserProperties {
+        let Self { from, to, gathered } = self;
+        match gathered {
+            None => UserProperties(bytes.slice(from..to)),
+            Some(_) => UserProperties(gather(gathered, &bytes[from..to]).freeze()),
         }
-        self.gather(bytes);
-        UserProperties(Bytes::from(self.gathered))
     }
 
     /// Adds what stands there.
     #[inline(always)]
     pub(super) fn add(&mut self, range: Range<usize>, bytes: &[u8]) {
-        if self.range.is_empty() {
-            self.range = range;
-        } else if range.start == self.range.end {
-            self.range.end = range.end;
-        } else {
-            self.gather(bytes);
-            self.range = range;
+        if self.from == self.to {
+            self.from = range.start;
+        } else if range.start != self.to {
+            self.gathered = Some(gather(self.gathered.take(), &bytes[self.from..self.to]));
+            self.from = range.start;
         }
+        self.to = range.end;
     }
+}
 
-    #[cold]
-    fn gather(&mut self, bytes: &[u8]) {
-        self.gathered.extend_from_slice(&bytes[self.range.clone()]);
-    }
+#[cold]
+fn gather(gathered: Option<Box<BytesMut>>, bytes: &[u8]) -> Box<BytesMut> {
+    let mut gathered = gathered.unwrap_or_default();
+    gathered.put_slice(bytes);
+    gathered
 }
 
 #[cfg(test)]
