@@ -79,7 +79,7 @@ fn decoding_acknowledgements_allocates_never_for_a_packet() {
 }
 
 #[test]
-fn user_properties_that_are_scattered_are_gathered_in_one_allocation() {
+fn user_properties_that_are_scattered_are_gathered_in_a_few_allocations() {
     // User property, payload format, user property.
     let packet = b"\x30\x14\0\x01t\x10\x26\0\x01a\0\x011\x01\x01\x26\0\x01b\0\x012";
     let mut decoder = Decoder::with_version(Version::V5, MAXIMUM_PACKET_BYTES);
@@ -89,7 +89,8 @@ fn user_properties_that_are_scattered_are_gathered_in_one_allocation() {
     let Some(Packet::Publish(publish)) = decoded else { panic!("{decoded:?}") };
     let pairs: Vec<_> = publish.properties.user_properties.iter().collect();
     assert_eq!(pairs, [("a", "1"), ("b", "2")]);
-    assert!(info.count_total <= 4, "{info:?}"); // sharing the buffer, gathering twice, sharing what was gathered
+    // Sharing the buffer, the box to gather in, gathering twice, sharing what was gathered.
+    assert!(info.count_total <= 5, "{info:?}");
 }
 
 #[test]
