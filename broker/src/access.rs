@@ -138,7 +138,7 @@ impl AccessControl {
             Ok((by, permissions, expires)) => {
                 count(self.counters.of_acceptance(by));
                 debug!(client, by = by.name(), "client accepted");
-                Verdict::Accepted { permissions: Arc::new(permissions), expires }
+                Verdict::Accepted { permissions: Arc::new(permissions), expires, data: None }
             }
             Err(refusal) => {
                 count(self.counters.of_refusal(refusal.reason()));
@@ -163,6 +163,9 @@ impl Loaded {
     ) -> Result<(Authenticator, ClientPermissions, Option<WallTime>), Refusal> {
         let ListenerKey(key) = credentials.listener;
         let listener = self.listeners.get(usize::from(key)).ok_or(Refusal::UnknownListener)?;
+        if credentials.step.is_some() {
+            return Err(Refusal::UnknownMethod);
+        }
         let (by, proof) = self.first_that_knows(now, peer, listener, credentials).await?;
         let subject = Subject {
             listener: listener.name.clone(),

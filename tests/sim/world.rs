@@ -180,7 +180,7 @@ impl World {
         let Some(connection) = self.undecided.pop_front() else { return false };
         self.trace.note(format!("{connection:?} is let in"));
         self.model.on_accepted(self.now, connection);
-        let verdict = Verdict::Accepted { permissions: Arc::new(AllowAll), expires: None };
+        let verdict = Verdict::Accepted { permissions: Arc::new(AllowAll), expires: None, data: None };
         self.handle(Input::Authenticated { connection, verdict });
         true
     }

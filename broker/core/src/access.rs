@@ -24,6 +24,28 @@ pub struct Credentials {
     pub password: Option<Bytes>,
     /// Its certificate.
     pub identity: Option<Identity>,
+    /// A step of enhanced authentication, if it asks for that.
+    pub step: Option<AuthenticationStep>,
+}
+
+/// What a client sends in one step of enhanced authentication (4.12).
+#[derive(Clone, Eq, PartialEq)]
+pub struct AuthenticationStep {
+    /// The method that it chose in its CONNECT, the same in all steps.
+    pub method: String,
+    /// What the method has to say. Never printed.
+    pub data: Option<Bytes>,
+    /// Whether an exchange begins: with CONNECT, or with AUTH on the open connection. Else one goes on.
+    pub begins: bool,
+}
+
+impl Debug for AuthenticationStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthenticationStep")
+            .field("method", &self.method)
+            .field("begins", &self.begins)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Debug for Credentials {
@@ -33,6 +55,7 @@ impl Debug for Credentials {
             .field("client_id", &self.client_id)
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "…"))
+            .field("step", &self.step)
             .finish_non_exhaustive()
     }
 }
@@ -46,6 +69,13 @@ pub enum Verdict {
         permissions: Arc<dyn Permissions>,
         /// When what it has shown runs out (a token's expiry): the connection ends then. `None`: never.
         expires: Option<WallTime>,
+        /// The last word of an enhanced authentication to its client.
+        data: Option<Bytes>,
+    },
+    /// An enhanced authentication goes on: the client is sent this, and answers.
+    Continue {
+        /// What the method has to say.
+        data: Bytes,
     },
     /// Kept out, with this reason (3.2.2.2).
     Refused(ReasonCode),

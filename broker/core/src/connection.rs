@@ -1,6 +1,8 @@
 //! One network connection of one client, from accept to close.
 //!
 //! ```text
+//!                             .--AUTH--.
+//!                             v        |
 //! AwaitConnect --CONNECT--> Authenticating --accepted--> Open
 //!      |                          |                        |
 //!   timeout                    refused       DISCONNECT, violation, takeover, loss
@@ -14,6 +16,7 @@
 pub(crate) mod acknowledge;
 pub(crate) mod aliases;
 pub(crate) mod ending;
+pub(crate) mod enhanced;
 pub(crate) mod flows;
 pub(crate) mod handshake;
 pub(crate) mod keep_alive;
@@ -29,6 +32,7 @@ use rivulet_protocol::packet::Connect;
 use rivulet_protocol::{ClientId, Delivery, Packet, PacketType, Version};
 
 use self::aliases::{InboundAliases, OutboundAliases};
+use self::enhanced::Enhanced;
 use self::flows::Flows;
 use self::keep_alive::KeepAlive;
 use self::quota::SendQuota;
@@ -62,6 +66,8 @@ pub(crate) enum Stage {
 pub(crate) struct Authenticating {
     connect: Connect,
     client_id: ClientId,
+    /// Its authentication method and how far it has come, if it has chosen one.
+    enhanced: Option<Enhanced>,
     /// Packets that came since, for the time after CONNACK.
     early: VecDeque<(FlowKey, Packet)>,
 }
@@ -73,6 +79,8 @@ pub(crate) struct Open {
     pub(crate) client_id: ClientId,
     pub(crate) peer: Peer,
     pub(crate) permissions: Arc<dyn Permissions>,
+    /// Its authentication method and what it does with it meanwhile, if it has chosen one.
+    enhanced: Option<Box<Enhanced>>,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) inbound_aliases: InboundAliases,
     pub(crate) outbound_aliases: OutboundAliases,
@@ -203,6 +211,9 @@ impl Broker {
                     self.close(now, via.connection, CloseCause::Violation(violation));
                 }
             }
+            Stage::Authenticating(asking) if asking.enhanced.is_some() => {
+                self.on_authenticating_packet(now, via, packet);
+            }
             Stage::Authenticating(authenticating) => {
                 let max = self.limits.early_packets_max;
                 if authenticating.early.len() < max as usize {
@@ -246,7 +257,7 @@ impl Broker {
             }
             Packet::Disconnect(disconnect) => self.on_disconnect(now, via.connection, &disconnect),
             Packet::Connect(_) => Err(Violation::SecondConnect),
-            Packet::Auth(_) => Err(Violation::UnexpectedAuth),
+            Packet::Auth(auth) => self.on_auth(via, &auth),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 Err(Violation::ServerPacket { packet: packet_type })
             }

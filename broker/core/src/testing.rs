@@ -14,7 +14,7 @@ use rivulet_protocol::{
     Version,
 };
 
-use crate::access::{AllowAll, Verdict};
+use crate::access::{AllowAll, Credentials, Verdict};
 use crate::durable::{Commit, Snapshot, StoreFault};
 use crate::output::Outgoing;
 use crate::{
@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     /// Whether writes are confirmed at once.
     pub(crate) disk_works: bool,
     pub(crate) verdict: fn() -> Option<Verdict>,
+    /// What clients have shown, in order.
+    pub(crate) shown: Vec<Credentials>,
     last_connection: u64,
 }
 
@@ -75,7 +77,10 @@ impl Driver {
             stored,
             commits: Vec::new(),
             disk_works: true,
-            verdict: || Some(Verdict::Accepted { permissions: Arc::new(AllowAll), expires: None }),
+            verdict: || {
+                Some(Verdict::Accepted { permissions: Arc::new(AllowAll), expires: None, data: None })
+            },
+            shown: Vec::new(),
             last_connection: 0,
         }
     }
@@ -120,7 +125,8 @@ impl Driver {
                 self.closed.insert(connection, cause);
                 None
             }
-            Output::Authenticate { connection, .. } => {
+            Output::Authenticate { connection, credentials } => {
+                self.shown.push(*credentials);
                 (self.verdict)().map(|verdict| Input::Authenticated { connection, verdict })
             }
             Output::Persist { commit, batch } => {

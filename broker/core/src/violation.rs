@@ -1,5 +1,6 @@
 //! Rules that are broken across packets; each knows its statement and its reason code.
 
+use rivulet_protocol::packet::AuthReason;
 use rivulet_protocol::{PacketId, PacketType, ReasonCode};
 
 /// A rule that a client broke. The text goes to the log; the reason goes on the wire.
@@ -26,6 +27,27 @@ pub enum Violation {
     /// 3.15: AUTH where no authentication method was agreed on.
     #[error("client sent AUTH without an authentication method in its CONNECT [MQTT-4.12.0-7]")]
     UnexpectedAuth,
+    /// 3.1.2.11.9.
+    #[error("client sent {packet} before its authentication was over [MQTT-3.1.2-30]")]
+    NotAuthenticatedYet {
+        /// What it sent.
+        packet: PacketType,
+    },
+    /// 4.12: AUTH where the exchange is at another point.
+    #[error("client sent AUTH with {reason:?} while it was not its turn to (4.12)")]
+    AuthOutOfTurn {
+        /// What it sent.
+        reason: AuthReason,
+    },
+    /// 4.12.
+    #[error("client changed its authentication method [MQTT-4.12.0-5] [MQTT-4.12.1-1]")]
+    AuthenticationMethodChanged,
+    /// 4.12.1: what was shown on the open connection does not let the client stay.
+    #[error("client failed to authenticate again: {reason:?} [MQTT-4.12.1-2]")]
+    ReAuthenticationFailed {
+        /// Why.
+        reason: ReasonCode,
+    },
     /// Data flows carry PUBLISH, SUBSCRIBE, UNSUBSCRIBE, their acknowledgements and PINGREQ alone.
     #[error("client sent {packet} on a data flow")]
     NotOnDataFlow {
@@ -84,12 +106,20 @@ impl Violation {
             | Self::AuthenticationDataWithoutMethod
             | Self::ServerPacket { .. }
             | Self::UnexpectedAuth
+            | Self::NotAuthenticatedYet { .. }
+            | Self::AuthOutOfTurn { .. }
+            | Self::AuthenticationMethodChanged
             | Self::NotOnDataFlow { .. }
             | Self::UnknownTopicAlias { .. }
             | Self::SubscriptionIdInPublish
             | Self::NoLocalShared
             | Self::WrongAcknowledgement { .. }
             | Self::ExpirySetAtDisconnect => ReasonCode::ProtocolError,
+            // What only a CONNACK could name becomes what a DISCONNECT can.
+            Self::ReAuthenticationFailed { reason } if reason.is_allowed_in(PacketType::Disconnect) => {
+                *reason
+            }
+            Self::ReAuthenticationFailed { .. } => ReasonCode::NotAuthorized,
             Self::TopicAlias { .. } => ReasonCode::TopicAliasInvalid,
             Self::ReceiveMaximum { .. } => ReasonCode::ReceiveMaximumExceeded,
         }

@@ -12,6 +12,9 @@ pub enum Refusal {
     /// The listener is not in the configuration.
     #[error("listener has no settings")]
     UnknownListener,
+    /// It asks for enhanced authentication (4.12), with a method that is not offered here.
+    #[error("authentication method is not offered by the listener [MQTT-4.12.0-1]")]
+    UnknownMethod,
     /// Neither certificate nor name nor password, and the listener asks for one.
     #[error("client shows nothing that the listener asks for")]
     NothingShown,
@@ -43,6 +46,7 @@ impl Refusal {
     pub const fn reason(&self) -> ReasonCode {
         match self {
             Self::UnknownListener | Self::NothingShown | Self::HookDenies => ReasonCode::NotAuthorized,
+            Self::UnknownMethod => ReasonCode::BadAuthenticationMethod,
             Self::NobodyKnows | Self::WrongPassword => ReasonCode::BadUserNameOrPassword,
             Self::Busy => ReasonCode::ServerBusy,
             Self::Token(fault) => fault.reason(),

@@ -7,7 +7,8 @@ mod permissions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rivulet_core::access::Verdict;
+use bytes::Bytes;
+use rivulet_core::access::{AuthenticationStep, Verdict};
 use rivulet_core::cause::CloseCause;
 use rivulet_core::output::Outgoing;
 use rivulet_core::{
@@ -104,11 +105,28 @@ impl World {
         self.broker = Broker::new(self.limits.clone(), Seed(2), self.disk.written());
     }
 
-    fn accept(&mut self, connection: ConnectionKey) {
+    fn authenticate(&mut self, connection: ConnectionKey, step: Option<&AuthenticationStep>) {
+        match step {
+            None if self.access_waits => self.happened(connection, FlowKey::CONTROL, "authenticating"),
+            None => self.accept(connection, None),
+            Some(step) if self.access_waits => {
+                let begins = if step.begins { " begins" } else { "" };
+                let data = String::from_utf8_lossy(step.data.as_deref().unwrap_or_default());
+                let what = format!("authenticating{begins} {:?} {data:?}", step.method);
+                self.happened(connection, FlowKey::CONTROL, &what);
+            }
+            Some(_) => {
+                let verdict = Verdict::Refused(ReasonCode::BadAuthenticationMethod);
+                self.handle(Input::Authenticated { connection, verdict });
+            }
+        }
+    }
+
+    fn accept(&mut self, connection: ConnectionKey, data: Option<Bytes>) {
         let permissions = Arc::new(self.denials.clone());
         self.handle(Input::Authenticated {
             connection,
-            verdict: Verdict::Accepted { permissions, expires: None },
+            verdict: Verdict::Accepted { permissions, expires: None, data },
         });
     }
 
@@ -193,10 +211,9 @@ impl World {
                 self.happened(connection, FlowKey::CONTROL, &format!("closed ({})", kind(&cause)));
                 self.connection(connection).is_open = false;
             }
-            Output::Authenticate { connection, .. } if self.access_waits => {
-                self.happened(connection, FlowKey::CONTROL, "authenticating");
+            Output::Authenticate { connection, credentials } => {
+                self.authenticate(connection, credentials.step.as_ref());
             }
-            Output::Authenticate { connection, .. } => self.accept(connection),
             Output::Persist { commit, batch } => self.disk.submit(commit, batch),
             Output::Pause { connection, flow } => drop(self.connection(connection).paused.insert(flow)),
             Output::Resume { connection, flow } => drop(self.connection(connection).paused.remove(&flow)),
@@ -220,6 +237,8 @@ impl World {
                 assigned_client_id: connack.properties.assigned_client_id.clone(),
                 server_keep_alive_secs: connack.properties.server_keep_alive_secs,
                 response_information: connack.properties.response_information.clone(),
+                authentication_method: connack.properties.authentication_method.clone(),
+                authentication_data: connack.properties.authentication_data.clone(),
                 ..ConnAckProperties::default()
             };
         }

@@ -103,10 +103,15 @@ impl Flows {
         self.control.settle(Via::control(connection), outbox);
     }
 
-    /// The client is let in: all flows may be read.
-    pub(crate) fn open_gate(&mut self, connection: ConnectionKey, outbox: &mut Outbox) {
+    /// The client is to go on with its authentication: the control flow is read.
+    pub(crate) fn open_control_gate(&mut self, connection: ConnectionKey, outbox: &mut Outbox) {
         self.control.is_admitted = true;
         self.control.settle(Via::control(connection), outbox);
+    }
+
+    /// The client is let in: all flows may be read.
+    pub(crate) fn open_gate(&mut self, connection: ConnectionKey, outbox: &mut Outbox) {
+        self.open_control_gate(connection, outbox);
         for (key, flow) in &mut self.data {
             flow.is_admitted = true;
             flow.settle(Via { connection, flow: *key }, outbox);

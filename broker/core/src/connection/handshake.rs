@@ -1,15 +1,18 @@
 //! CONNECT to CONNACK (3.1, 3.2): who it is, whether it is let in, and which session it gets.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rivulet_protocol::packet::{ConnAck, ConnAckProperties, Connect};
 use rivulet_protocol::{ClientId, DecodeError, Packet, PacketType, ReasonCode, Version};
 
 use super::aliases::{InboundAliases, OutboundAliases};
+use super::enhanced::{Enhanced, shown};
 use super::keep_alive::KeepAlive;
 use super::quota::SendQuota;
 use super::{Authenticating, Open, Peer, Stage};
-use crate::access::{Credentials, Permissions, Verdict};
+use crate::access::{AuthenticationStep, Permissions, Verdict};
 use crate::broker::Broker;
 use crate::cause::CloseCause;
 use crate::durable::Record;
@@ -17,7 +20,7 @@ use crate::key::Via;
 use crate::session::Session;
 use crate::session::expiry::Expiry;
 use crate::session::will;
-use crate::{ConnectionKey, Event, Limits, Now, Output, SessionKey, Timer, Violation};
+use crate::{ConnectionKey, Event, FlowKey, Limits, Now, Output, SessionKey, Timer, Violation};
 
 /// Longest client identifier of MQTT 3.1, in characters (its section on CONNECT).
 const V3_1_CLIENT_ID_CHARACTERS_MAX: usize = 23;
@@ -39,54 +42,61 @@ impl Broker {
             None => self.assign_client_id(),
         };
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let credentials = Credentials {
-            listener: connection.listener,
-            version: connect.version,
-            client_id: connect.client_id.clone(),
-            username: connect.username.as_deref().map(str::to_owned),
-            password: connect.password.clone(),
-            identity: connection.identity.clone(),
-        };
-        let early = std::collections::VecDeque::new();
-        connection.stage = Stage::Authenticating(Box::new(Authenticating { connect, client_id, early }));
+        let method = connect.properties.authentication_method.clone();
+        let step = method.as_deref().map(|method| AuthenticationStep {
+            method: method.to_owned(),
+            data: connect.properties.authentication_data.clone(),
+            begins: true,
+        });
+        let enhanced = method.map(Enhanced::begun);
+        let credentials = shown(connection, &connect, step);
+        let early = VecDeque::new();
+        connection.stage =
+            Stage::Authenticating(Box::new(Authenticating { connect, client_id, enhanced, early }));
         connection.flows.close_gate(key, &mut self.outbox);
         self.outbox.push(Output::Authenticate { connection: key, credentials: Box::new(credentials) });
     }
 
     pub(crate) fn on_authenticated(&mut self, now: Now, key: ConnectionKey, verdict: Verdict) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let stage = std::mem::replace(&mut connection.stage, Stage::AwaitConnect);
-        let Stage::Authenticating(authenticating) = stage else {
-            connection.stage = stage;
-            return;
-        };
-        let Authenticating { connect, client_id, early } = *authenticating;
-        let peer = Peer::of(&connect);
-        match verdict {
-            Verdict::Refused(reason) => return self.refuse(now, key, peer, reason),
-            Verdict::Accepted { permissions, expires } => {
-                if let Err(reason) = self.admit(now, key, connect, client_id, permissions) {
-                    return self.refuse(now, key, peer, reason);
-                }
-                if let Some(expires) = expires {
-                    self.timers.arm(Timer::Credentials(key), now.instant + (expires - now.wall));
-                }
-            }
+        match &connection.stage {
+            Stage::AwaitConnect => return,
+            Stage::Open(_) => return self.on_authenticated_again(now, key, verdict),
+            Stage::Authenticating(asking) if !asking.awaits_verdict() => return,
+            Stage::Authenticating(_) => {}
         }
+        let stage = std::mem::replace(&mut connection.stage, Stage::AwaitConnect);
+        let Stage::Authenticating(authenticating) = stage else { return };
+        let peer = Peer::of(&authenticating.connect);
+        let early = match verdict {
+            Verdict::Refused(reason) => return self.refuse(now, key, peer, reason),
+            Verdict::Continue { data } => {
+                connection.stage = Stage::Authenticating(authenticating);
+                return self.ask_for_more(now, key, peer, data);
+            }
+            Verdict::Accepted { permissions, expires, data } => {
+                let early = match self.admit(now, key, *authenticating, permissions, data) {
+                    Ok(early) => early,
+                    Err(reason) => return self.refuse(now, key, peer, reason),
+                };
+                self.limit_stay(now, key, expires);
+                early
+            }
+        };
         for (flow, packet) in early {
             self.on_packet(now, Via { connection: key, flow }, packet);
         }
     }
 
     /// CONNACK with a reason, and the end [MQTT-3.2.2-7].
-    fn refuse(&mut self, now: Now, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
+    pub(crate) fn refuse(&mut self, now: Now, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
         self.send_refusal(key, peer, reason);
         self.close(now, key, CloseCause::Refused(reason));
     }
 
     /// The CONNACK of a client that is not let in, if its version has one for this reason
     /// ([MQTT-3.2.2-6] of 3.1.1).
-    fn send_refusal(&mut self, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
+    pub(crate) fn send_refusal(&mut self, key: ConnectionKey, peer: Peer, reason: ReasonCode) {
         let is_known = if peer.version.has_properties() {
             reason.is_allowed_in(PacketType::ConnAck)
         } else {
@@ -116,15 +126,17 @@ impl Broker {
         self.close(now, key, CloseCause::Malformed(error));
     }
 
-    /// Lets a client in: its session is found or made, and its former connection ends.
+    /// Lets a client in: its session is found or made, and its former connection ends. Gives back what it has sent
+    /// early.
     fn admit(
         &mut self,
         now: Now,
         key: ConnectionKey,
-        connect: Connect,
-        client_id: ClientId,
+        asking: Authenticating,
         permissions: Arc<dyn Permissions>,
-    ) -> Result<(), ReasonCode> {
+        data: Option<Bytes>,
+    ) -> Result<VecDeque<(FlowKey, Packet)>, ReasonCode> {
+        let Authenticating { connect, client_id, enhanced, early } = asking;
         if let Some(will) = &connect.will
             && !permissions.may_publish(&will.topic, will.qos, will.retain)
         {
@@ -140,7 +152,8 @@ impl Broker {
         if let Some(deadline) = keep_alive.deadline() {
             self.timers.arm(Timer::KeepAlive(key), deadline);
         }
-        let properties = self.agreed(&connect, &client_id, expiry, keep_alive_secs);
+        let mut properties = self.agreed(&connect, &client_id, expiry, keep_alive_secs);
+        properties.authentication_data = data.filter(|_| enhanced.is_some());
         let receive_maximum = connect.properties.receive_maximum.unwrap_or(u16::MAX);
         let alias_maximum = connect.properties.topic_alias_maximum.unwrap_or(0);
         let open = Open {
@@ -148,6 +161,7 @@ impl Broker {
             client_id: client_id.clone(),
             peer,
             permissions,
+            enhanced: enhanced.map(|enhanced| Box::new(enhanced.over())),
             keep_alive,
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(alias_maximum.min(self.limits.outbound_topic_alias_max)),
@@ -155,7 +169,7 @@ impl Broker {
             send_quota: SendQuota::new(receive_maximum.min(self.limits.inflight_max)),
             expiry_at_connect: expiry,
         };
-        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(early) };
         connection.stage = Stage::Open(Box::new(open));
         self.bind_will(key, session, connect.will.map(will::detach));
         self.outbox.push(Output::Negotiated { connection: key, encoder: peer.encoder() });
@@ -167,7 +181,7 @@ impl Broker {
         let version = connect.version;
         self.outbox.event(Event::Connected { connection: key, client_id, version, session_present });
         self.make_ready(session);
-        Ok(())
+        Ok(early)
     }
 
     /// The session of this client: the one that it had, unless it wants a clean start or the session ended with its
@@ -273,6 +287,8 @@ impl Broker {
             topic_alias_maximum: Some(self.limits.topic_alias_maximum).filter(|max| *max > 0),
             server_keep_alive_secs: (keep_alive_secs != connect.keep_alive_secs).then_some(keep_alive_secs),
             response_information: response_prefix.map(|prefix| format!("{prefix}/{client_id}").into()),
+            // [MQTT-4.12.0-5].
+            authentication_method: asked.authentication_method.clone(),
             ..ConnAckProperties::default()
         }
     }
@@ -305,9 +321,6 @@ fn acceptable(connect: &Connect, limits: &Limits) -> Result<(), ReasonCode> {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
         Version::V3_1_1 | Version::V5 => {}
-    }
-    if connect.properties.authentication_method.is_some() {
-        return Err(ReasonCode::BadAuthenticationMethod);
     }
     Ok(())
 }

@@ -256,7 +256,7 @@ impl Permissions for NotSecret {
 fn a_wildcard_does_not_reach_further_than_the_permission() {
     let mut driver = Driver::new();
     driver.verdict =
-        || Some(Verdict::Accepted { permissions: std::sync::Arc::new(NotSecret), expires: None });
+        || Some(Verdict::Accepted { permissions: std::sync::Arc::new(NotSecret), expires: None, data: None });
     let connection = driver.join("ann");
     driver.subscribe(connection, "#", QoS::AtMostOnce);
     driver.send(connection, publish0("secret", "x"));

@@ -107,6 +107,7 @@ fn credentials(password: &'static [u8]) -> Credentials {
         username: Some("jane".to_owned()),
         password: Some(Bytes::from_static(password)),
         identity: None,
+        step: None,
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `disk stalls`, `disk writes 1`, `disk resumes`, `disk fails` | batches wait, one is written, all are, none is |
 //! | `clock +90s` | time passes; timers fire when they are due |
 //! | `access waits`, `access accepts c`, `access refuses c REASON`, `access answers` | verdicts by hand, and at once again |
+//! | `access continues c data="x"`, `access accepts c data="x"` | the same in a client's enhanced authentication |
 //! | `access denies publish "a/#"` | for clients that are accepted later; also `subscribe`, `receive` |
 //! | `limits NAME=VALUE …` | the operator changes limits |
 //! | `operator drains`, `operator disconnects c REASON` | the operator's other commands |
@@ -22,7 +23,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rivulet_core::access::Verdict;
 use rivulet_core::cause::NetworkLoss;
 use rivulet_core::durable::StoreFault;
@@ -207,7 +208,14 @@ impl World {
             "accepts" => {
                 let name = line.word().ok_or("accepts whom?")?;
                 let connection = self.open_connection(&name)?;
-                self.accept(connection);
+                let data = line.value_bytes("data")?.map(Bytes::from);
+                self.accept(connection, data);
+            }
+            "continues" => {
+                let name = line.word().ok_or("continues with whom?")?;
+                let connection = self.open_connection(&name)?;
+                let data = line.value_bytes("data")?.map(Bytes::from).unwrap_or_default();
+                self.handle(Input::Authenticated { connection, verdict: Verdict::Continue { data } });
             }
             "refuses" => {
                 let name = line.word().ok_or("refuses whom?")?;

@@ -54,7 +54,7 @@ fn nothing_is_read_while_authentication_is_under_way() {
     let permissions = std::sync::Arc::new(AllowAll);
     driver.handle(Input::Authenticated {
         connection,
-        verdict: Verdict::Accepted { permissions, expires: None },
+        verdict: Verdict::Accepted { permissions, expires: None, data: None },
     });
     assert_eq!(reading(&mut driver), [(FlowKey::CONTROL, true), (DATA, true)]);
 }

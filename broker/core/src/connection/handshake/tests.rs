@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rivulet_protocol::error::Fault;
-use rivulet_protocol::packet::{Connect, ConnectProperties};
+use rivulet_protocol::packet::Connect;
 use rivulet_protocol::{ClientId, DecodeError, Packet, PacketType, QoS, ReasonCode, Version};
 
 use crate::access::Verdict;
@@ -71,15 +71,6 @@ fn a_client_without_a_name_is_told_the_one_that_it_is_given() {
     let (_, second) = driver.join_as(nameless);
     assert!(first.properties.assigned_client_id.is_some());
     assert_ne!(first.properties.assigned_client_id, second.properties.assigned_client_id);
-}
-
-/// 3.1.2.11.9.
-#[test]
-fn an_authentication_method_is_refused() {
-    let properties =
-        ConnectProperties { authentication_method: Some("x".into()), ..ConnectProperties::default() };
-    let connect = Connect { properties, ..connect("ann") };
-    assert_eq!(refused(Limits::default(), connect), Some(ReasonCode::BadAuthenticationMethod));
 }
 
 #[test]
@@ -173,7 +164,7 @@ fn packets_behind_connect_wait_for_the_verdict_in_their_order() {
     let permissions = std::sync::Arc::new(crate::access::AllowAll);
     driver.handle(Input::Authenticated {
         connection,
-        verdict: Verdict::Accepted { permissions, expires: None },
+        verdict: Verdict::Accepted { permissions, expires: None, data: None },
     });
     assert_eq!(driver.connack(connection).reason, ReasonCode::Success);
     assert_eq!(ack_of(&driver.packet(connection)).0, id(1));
@@ -274,7 +265,10 @@ fn what_a_client_has_shown_runs_out() {
     driver.send(connection, Packet::Connect(Box::new(connect("ann"))));
     let permissions = std::sync::Arc::new(crate::access::AllowAll);
     let expires = Some(driver.now.wall + Duration::from_secs(60));
-    driver.handle(Input::Authenticated { connection, verdict: Verdict::Accepted { permissions, expires } });
+    driver.handle(Input::Authenticated {
+        connection,
+        verdict: Verdict::Accepted { permissions, expires, data: None },
+    });
     driver.connack(connection);
     driver.pass(Duration::from_secs(60));
     assert_eq!(driver.farewell(connection), ReasonCode::NotAuthorized);
