@@ -16,7 +16,7 @@ use rivulet_core::{CloseCause, ConnectionKey, FlowKey};
 use rivulet_protocol::{DecodeError, Packet};
 use tokio::sync::mpsc;
 
-use crate::rate::PublishRates;
+use crate::rate::{ConnectionRates, PublishRates};
 use crate::telemetry::Telemetry;
 use crate::transport::{FlowEnd, FlowReader, FlowWriter, Peer};
 use writer::WriterEnd;
@@ -24,6 +24,7 @@ use writer::WriterEnd;
 mod desk;
 mod entrance;
 mod pace;
+mod rates;
 mod reader;
 mod writer;
 
@@ -125,6 +126,8 @@ pub(crate) struct LinkSettings {
     pub(crate) write_timeout: Duration,
     /// How fast a client may publish.
     pub(crate) publish_rates: PublishRates,
+    /// How fast connections may come.
+    pub(crate) connection_rates: ConnectionRates,
 }
 
 /// How a link ended.

@@ -27,6 +27,15 @@ pub struct PublishRates {
     pub bytes: Option<Rate>,
 }
 
+/// The rates of arriving connections; `None`: as fast as they come.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ConnectionRates {
+    /// Of all together.
+    pub all: Option<Rate>,
+    /// Of each address.
+    pub per_address: Option<Rate>,
+}
+
 impl Rate {
     /// How long it takes for so many.
     fn time_for(self, amount: usize) -> Duration {
@@ -52,15 +61,6 @@ impl Bucket {
         self.full_at = self.full_at.max(now) + rate.time_for(amount);
     }
 
-    /// Takes one, if there is one.
-    pub(crate) fn try_take(&mut self, rate: Rate, now: Instant) -> bool {
-        let has_one = self.wait(rate, now).is_zero();
-        if has_one {
-            self.take(rate, 1, now);
-        }
-        has_one
-    }
-
     /// How long until there is one.
     pub(crate) fn wait(&self, rate: Rate, now: Instant) -> Duration {
         let used = self.full_at.saturating_duration_since(now) + rate.time_for(1);
@@ -77,7 +77,12 @@ mod tests {
     }
 
     fn taken(bucket: &mut Bucket, rate: Rate, now: Instant) -> usize {
-        (0..1_000).take_while(|_| bucket.try_take(rate, now)).count()
+        let mut taken = 0;
+        while bucket.wait(rate, now).is_zero() {
+            bucket.take(rate, 1, now);
+            taken += 1;
+        }
+        taken
     }
 
     #[tokio::test(start_paused = true)]

@@ -123,6 +123,7 @@ fn link_settings(config: &Config) -> LinkSettings {
         flow_credit: config.link.flow_credit,
         write_timeout: config.link.write_timeout,
         publish_rates: config.link.publish_rates,
+        connection_rates: config.link.connection_rates,
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Counters {
     pub closed_by_network: AtomicU64,
     /// Connections refused before anything was read, for want of room.
     pub refused: AtomicU64,
+    /// Connections refused before anything was read, because they came faster than their rate.
+    pub refused_for_rate: AtomicU64,
     /// Handshakes that failed.
     pub handshakes_failed: AtomicU64,
     /// Sessions taken over by a newer connection.
@@ -110,6 +112,16 @@ impl Telemetry {
         count(&self.counters.refused);
         warn!(client = NO_CLIENT, peer = %peer.address, transport = %peer.transport, connections_max,
             cause = "no room for another connection or handshake", "connection refused");
+    }
+
+    /// A connection that was turned away because too many come. There may be many: not each is told.
+    pub(crate) fn refused_for_rate(&self, peer: &Peer, is_told: bool) {
+        count(&self.counters.refused_for_rate);
+        if is_told {
+            let refused = self.counters.refused_for_rate.load(Ordering::Relaxed);
+            warn!(client = NO_CLIENT, peer = %peer.address, transport = %peer.transport, refused,
+                cause = "connections come faster than their rate", "connections refused");
+        }
     }
 
     /// A connection that ended before MQTT began.

@@ -9,7 +9,7 @@ use rivulet_core::router::ShareStrategy;
 
 use super::schema::Section;
 use super::value::parse_duration;
-use crate::rate::{PublishRates, Rate};
+use crate::rate::{ConnectionRates, PublishRates, Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -39,6 +39,10 @@ pub struct LinkLimits {
     /// Packets of one flow between the core and the socket. Default 256. At the edge: messages wait in the session's
     /// queue.
     pub flow_credit: u32,
+    /// How many connections may come per second, all together and from one address (IPv6: one network of 64 bits), with
+    /// a burst of one second. Default: as fast as they come. At the edge: refused and counted; over QUIC an address that
+    /// is not proven must be first.
+    pub connection_rates: ConnectionRates,
     /// How fast each client may publish: messages, and bytes of payloads, per second. Default: as fast as it likes; with
     /// a rate, what it has not used for `publish_burst` (1 s) is saved up. At the edge: it is not read until it may go on, and
     /// counted as held back.
@@ -52,6 +56,7 @@ impl Default for LinkLimits {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             flow_credit: 256,
+            connection_rates: ConnectionRates::default(),
             publish_rates: PublishRates::default(),
         }
     }
@@ -83,10 +88,19 @@ pub(super) fn read(mut section: Section<'_>) -> (Limits, LinkLimits) {
         handshake_timeout: section.duration("handshake_timeout", SECOND..=HOUR, default.handshake_timeout),
         write_timeout: section.duration("write_timeout", SECOND..=HOUR, default.write_timeout),
         flow_credit: section.number("flow_credit", FLOW_CREDIT_MIN..=65_535, default.flow_credit),
+        connection_rates: read_connection_rates(&mut section),
         publish_rates: read_publish_rates(&mut section),
     };
     section.finish();
     (core, link)
+}
+
+fn read_connection_rates(section: &mut Section<'_>) -> ConnectionRates {
+    let mut rate = |key| {
+        let per_second = NonZeroU32::new(section.number(key, 0..=RATE_MAX, 0))?;
+        Some(Rate { per_second, burst: SECOND })
+    };
+    ConnectionRates { all: rate("connections_rate"), per_address: rate("connections_rate_per_address") }
 }
 
 fn read_publish_rates(section: &mut Section<'_>) -> PublishRates {

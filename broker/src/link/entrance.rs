@@ -7,7 +7,9 @@ use rivulet_core::input::Identity;
 use rivulet_core::{ConnectionKey, FlowKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::rates::ArrivalRates;
 use super::{Arrival, FlowContext, FlowDesk, LinkSettings, Pace};
+use crate::clock;
 use crate::telemetry::Telemetry;
 use crate::transport::Peer;
 
@@ -19,6 +21,7 @@ pub(crate) struct Entrance {
     places: Arc<Semaphore>,
     places_max: u32,
     settings: Arc<LinkSettings>,
+    rates: Arc<ArrivalRates>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -42,6 +45,7 @@ impl Entrance {
             next: Arc::new(AtomicU64::new(1)),
             places,
             places_max,
+            rates: Arc::new(ArrivalRates::new(settings.connection_rates, clock::runtime_now())),
             settings: Arc::new(settings),
             telemetry,
         }
@@ -51,6 +55,26 @@ impl Entrance {
     pub(crate) fn place(&self) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         Some(Place { _permit: permit })
+    }
+
+    /// Whether the rates let one more come from there.
+    pub(crate) fn has_room_for(&self, peer: &Peer) -> bool {
+        self.rates.has_room(peer.address.ip(), clock::runtime_now())
+    }
+
+    /// Counts one that comes. Its address may not be proven, or not be its own.
+    pub(crate) fn count_arrival(&self) {
+        self.rates.take(clock::runtime_now());
+    }
+
+    /// Counts one that has come from there, for certain.
+    pub(crate) fn count_arrival_from(&self, peer: &Peer) {
+        self.rates.take_from(peer.address.ip(), clock::runtime_now());
+    }
+
+    /// Notes that one was refused because of the rates.
+    pub(crate) fn refused_for_rate(&self, peer: &Peer) {
+        self.telemetry.refused_for_rate(peer, self.rates.is_to_be_told(clock::runtime_now()));
     }
 
     /// How many places there are.

@@ -60,6 +60,7 @@ fn context(flow_credit: u32, write_timeout: Duration) -> (FlowContext, mpsc::Rec
         flow_credit,
         write_timeout,
         publish_rates: PublishRates::default(),
+        connection_rates: ConnectionRates::default(),
     };
     let context = FlowContext {
         connection: ConnectionKey(1),

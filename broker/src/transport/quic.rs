@@ -104,9 +104,20 @@ impl QuicListener {
                 Peer { transport: TransportKind::Quic, listener: key, address: incoming.remote_address() };
             let under_way =
                 usize::try_from(limits.max).unwrap_or(usize::MAX) - handshakes.available_permits();
-            if is_loaded(under_way, limits.max) && !incoming.remote_address_validated() {
+            let is_proven = incoming.remote_address_validated();
+            let has_room = entrance.has_room_for(&peer);
+            if !is_proven && (is_loaded(under_way, limits.max) || !has_room) {
                 prove_address(incoming);
                 continue;
+            }
+            if !has_room {
+                entrance.refused_for_rate(&peer);
+                incoming.refuse();
+                continue;
+            }
+            entrance.count_arrival();
+            if is_proven {
+                entrance.count_arrival_from(&peer);
             }
             let handshake = Arc::clone(&handshakes).try_acquire_owned();
             let (Ok(handshake), Some(place)) = (handshake, entrance.place()) else {
@@ -116,6 +127,7 @@ impl QuicListener {
             };
             let admission = Admission {
                 peer,
+                is_proven,
                 place,
                 handshake,
                 handshake_timeout: limits.timeout,

@@ -75,6 +75,15 @@ pub(crate) async fn accept(
         };
         failures = 0;
         let peer = Peer { transport: layers.transport, listener: key, address };
+        // Behind a balancer all have its address, until they have said whose they are.
+        if !layers.has_proxy_header {
+            if !entrance.has_room_for(&peer) {
+                entrance.refused_for_rate(&peer);
+                continue;
+            }
+            entrance.count_arrival_from(&peer);
+            entrance.count_arrival();
+        }
         let Some(place) = entrance.place() else {
             telemetry.refused(&peer, entrance.places_max());
             continue;
@@ -105,7 +114,8 @@ async fn serve(
     let Ok(handshake) = Arc::clone(&layers.handshakes).try_acquire_owned() else {
         return telemetry.refused(&peer, entrance.places_max());
     };
-    let put_on = tokio::time::timeout(layers.handshake_timeout, layers.put_on(socket, &mut peer)).await;
+    let put_on =
+        tokio::time::timeout(layers.handshake_timeout, layers.put_on(socket, &mut peer, &entrance)).await;
     drop(handshake);
     match put_on.unwrap_or(Err(NetworkLoss::TimedOut)) {
         Ok((socket, identity)) => {
@@ -128,10 +138,20 @@ impl Layers {
         &self,
         mut socket: TcpStream,
         peer: &mut Peer,
+        entrance: &Entrance,
     ) -> Result<(Box<dyn Socket>, Option<Identity>), NetworkLoss> {
         if self.has_proxy_header {
             let named = proxy::read_header(&mut socket).await.map_err(reset)?;
-            peer.address = named.unwrap_or(peer.address);
+            // Without a name it is the balancer itself, which asks whether the broker is there.
+            if let Some(named) = named {
+                peer.address = named;
+                if !entrance.has_room_for(peer) {
+                    entrance.refused_for_rate(peer);
+                    return Err(NetworkLoss::Reset("connections come faster than their rate".to_owned()));
+                }
+                entrance.count_arrival_from(peer);
+                entrance.count_arrival();
+            }
         }
         let Some(acceptor) = &self.tls else {
             return Ok((self.upgrade(socket).await?, None));

@@ -21,6 +21,8 @@ use crate::transport::Peer;
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) peer: Peer,
+    /// Whether its address was proven before the handshake, and so is counted.
+    pub(super) is_proven: bool,
     pub(super) place: Place,
     /// Given back when the handshake is over.
     pub(super) handshake: OwnedSemaphorePermit,
@@ -31,7 +33,7 @@ pub(super) struct Admission {
 
 /// Serves one connection from its first datagram to its end.
 pub(super) async fn serve(incoming: Incoming, admission: Admission) {
-    let Admission { peer, place, handshake, handshake_timeout, entrance, telemetry } = admission;
+    let Admission { peer, is_proven, place, handshake, handshake_timeout, entrance, telemetry } = admission;
     let connection = match shake_hands(incoming, handshake_timeout).await {
         Ok(connection) => connection,
         Err(loss) => {
@@ -40,6 +42,9 @@ pub(super) async fn serve(incoming: Incoming, admission: Admission) {
         }
     };
     drop(handshake);
+    if !is_proven {
+        entrance.count_arrival_from(&peer);
+    }
     let identity = match tls::peer_identity(&connection) {
         Ok(identity) => identity,
         Err(error) => {
