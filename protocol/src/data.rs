@@ -283,14 +283,25 @@ pub(crate) const fn eight_times(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Whether all bytes are ASCII and none is 0: what most strings are, found out eight bytes at a time.
+/// Whether `odd` sets the highest bit of no byte, looking at eight at a time. What it says about `a` must be nothing.
+#[inline(always)]
+pub(crate) fn has_nothing_odd(text: &[u8], odd: impl Fn(u64) -> u64) -> bool {
+    let odd = |word: u64| odd(word) & eight_times(0x80);
+    let Some(last) = text.last_chunk() else {
+        let padded = text.iter().fold(eight_times(b'a'), |word, byte| (word << 8) | u64::from(*byte));
+        return odd(padded) == 0;
+    };
+    // The last eight may overlap those before: nothing odd stays nothing odd.
+    let (words, _) = text.as_chunks();
+    words.iter().fold(odd(u64::from_ne_bytes(*last)), |found, word| found | odd(u64::from_ne_bytes(*word)))
+        == 0
+}
+
+/// Whether all bytes are ASCII and none is 0: what most strings are.
 #[inline(always)]
 fn is_plain(text: &[u8]) -> bool {
     // Taking 1 off sets the highest bit of a 0; all but ASCII has it set before.
-    let odd = |word: u64| (word.wrapping_sub(eight_times(1)) | word) & eight_times(0x80);
-    let (words, rest) = text.as_chunks::<8>();
-    let odd_words = words.iter().fold(0, |odd_bits, word| odd_bits | odd(u64::from_ne_bytes(*word)));
-    odd_words == 0 && rest.iter().all(|byte| (1..0x80).contains(byte))
+    has_nothing_odd(text, |word| word | word.wrapping_sub(eight_times(1)))
 }
 
 /// Where fields are written: into a buffer, or nowhere, to learn how long they are.

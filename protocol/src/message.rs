@@ -6,7 +6,7 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 
 use crate::data::{Redacted, Sink, checked_string};
@@ -135,17 +135,23 @@ impl MessageFields {
         Ok(())
     }
 
-    /// Slices what was found out of the packet's bytes.
+    /// Slices what was found out of the packet's bytes, and leaves in `bytes` what stands from `rest_at` on.
+    ///
+    /// One step, because strings are made after `bytes` was cut: moving it right after that would stall.
     #[inline(always)]
-    pub(crate) fn slice(self, user: UserFields, bytes: &Bytes) -> MessageProperties {
-        let topic = |field| Topic::checked(checked_string(bytes.slice(field)));
+    pub(crate) fn split(self, user: UserFields, bytes: &mut Bytes, rest_at: usize) -> MessageProperties {
+        let content_type = self.content_type.map(|field| bytes.slice(field));
+        let response_topic = self.response_topic.map(|field| bytes.slice(field));
+        let correlation_data = self.correlation_data.map(|field| bytes.slice(field));
+        let user_properties = user.slice(bytes);
+        bytes.advance(rest_at);
         MessageProperties {
             payload_format: self.payload_format,
             message_expiry_secs: self.message_expiry_secs,
-            content_type: self.content_type.map(|field| checked_string(bytes.slice(field))),
-            response_topic: self.response_topic.map(topic),
-            correlation_data: self.correlation_data.map(|field| bytes.slice(field)),
-            user_properties: user.slice(bytes),
+            content_type: content_type.map(checked_string),
+            response_topic: response_topic.map(|topic| Topic::checked(checked_string(topic))),
+            correlation_data,
+            user_properties,
         }
     }
 }

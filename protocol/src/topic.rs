@@ -6,7 +6,7 @@ use std::fmt;
 
 use bytestring::ByteString;
 
-use crate::data::eight_times;
+use crate::data::{eight_times, has_nothing_odd};
 
 /// How a shared subscription begins (4.8.2).
 const SHARE_PREFIX: &str = "$share/";
@@ -200,15 +200,11 @@ fn is_plain(text: &[u8]) -> bool {
     const WILDCARD: u64 = eight_times(b'#' & b'+');
     const DIFFERENCE: u64 = eight_times(b'#' ^ b'+');
     // Taking 1 off sets the highest bit of a 0, and of nothing else that is ASCII.
-    let odd = |word: u64| {
+    let has_nothing_odd = has_nothing_odd(text, |word| {
         let wildcards = (word & !DIFFERENCE) ^ WILDCARD;
-        (word | word.wrapping_sub(eight_times(1)) | wildcards.wrapping_sub(eight_times(1)))
-            & eight_times(0x80)
-    };
-    let (words, rest) = text.as_chunks::<8>();
-    let odd_words = words.iter().fold(0, |odd_bits, word| odd_bits | odd(u64::from_ne_bytes(*word)));
-    let fits = !text.is_empty() && text.len() <= usize::from(u16::MAX);
-    fits && odd_words == 0 && rest.iter().all(|&byte| (1..0x80).contains(&byte) && !is_wildcard(byte))
+        word | word.wrapping_sub(eight_times(1)) | wildcards.wrapping_sub(eight_times(1))
+    });
+    has_nothing_odd && !text.is_empty() && text.len() <= usize::from(u16::MAX)
 }
 
 #[inline]

@@ -257,7 +257,8 @@ impl WillProperties {
             }
         }
         let user = section.finish_fields();
-        Ok(Self { delay_secs, message: fields.slice(user, reader.bytes()) })
+        let position = reader.position();
+        Ok(Self { delay_secs, message: fields.split(user, &mut reader.bytes().clone(), position) })
     }
 }
 

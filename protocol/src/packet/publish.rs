@@ -122,11 +122,8 @@ impl Publish {
             retain,
             topic,
             subscription_ids: fields.subscription_ids,
-            properties: fields.message.slice(fields.user, &bytes),
-            payload: {
-                bytes.advance(payload_at);
-                bytes
-            },
+            properties: fields.message.split(fields.user, &mut bytes, payload_at),
+            payload: bytes,
         })))
     }
 }
