@@ -25,7 +25,7 @@ pub use access::{
     ListenerAccess, TokenPlace,
 };
 pub use fault::{Fault, Faults};
-pub use limits::{LinkLimits, QuicConfig};
+pub use limits::{FlappingLimits, LinkLimits, QuicConfig};
 pub use listener::{Alpn, ClientCertificate, ListenerConfig, ServerFiles, TlsConfig, TlsMinimum};
 
 use schema::{Document, Section};

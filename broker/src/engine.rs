@@ -6,6 +6,8 @@
 //! Doing an output never waits: packets have room by the credit that their writer gave.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use rivulet_core::input::OperatorCommand;
 use rivulet_core::{
     Broker, CloseCause, ConnectionKey, Event, FlowKey, Input, Limits, Now, Output, Snapshot, Verdict,
 };
+use rivulet_protocol::{ClientId, ReasonCode};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
@@ -21,6 +24,7 @@ use tokio::time::Sleep;
 use crate::access::AccessControl;
 use crate::clock::{self, Clock};
 use crate::durability::Durability;
+use crate::flapping::Flapping;
 use crate::link::{Arrival, Batch, BatchEnd, Command, FlowDesk};
 use crate::sys::SysTopics;
 use crate::telemetry::Telemetry;
@@ -54,6 +58,7 @@ pub(crate) struct Engine {
     durability: Durability,
     telemetry: Arc<Telemetry>,
     sys: SysTopics,
+    flapping: Flapping,
     clock: Clock,
 }
 
@@ -66,6 +71,8 @@ struct Link {
     held: VecDeque<Batch>,
     is_paused: bool,
     is_closing: bool,
+    /// Whether its CONNECT was asked about.
+    has_asked: bool,
 }
 
 impl Engine {
@@ -77,6 +84,7 @@ impl Engine {
         durability: Durability,
         telemetry: Arc<Telemetry>,
         sys: SysTopics,
+        flapping: Flapping,
     ) -> Self {
         Self {
             broker: Broker::new(limits, clock::seed(), snapshot),
@@ -92,6 +100,7 @@ impl Engine {
             durability,
             telemetry,
             sys,
+            flapping,
             clock: Clock::start(),
         }
     }
@@ -331,7 +340,29 @@ impl Engine {
     fn authenticate(&mut self, connection: ConnectionKey, credentials: Credentials) {
         let (access, now) = (Arc::clone(&self.access), self.clock.now());
         let peer = self.links.get(&connection).map(|link| link.peer.address.ip());
+        let client_id = credentials.client_id.as_ref();
+        if self.is_first_question(connection) && self.is_banned(now, client_id, peer) {
+            let verdict = Verdict::Refused(ReasonCode::Banned);
+            return self.answers.push_back(Input::Authenticated { connection, verdict });
+        }
         self.judged.spawn(async move { (connection, access.authenticate(now, peer, credentials).await) });
+    }
+
+    /// Whether it is a CONNECT that is asked about, and not a later step of an authentication.
+    fn is_first_question(&mut self, connection: ConnectionKey) -> bool {
+        self.links.get_mut(&connection).is_some_and(|link| !mem::replace(&mut link.has_asked, true))
+    }
+
+    /// Whether a client connects too often, or somebody at its address does. Counts its CONNECT.
+    fn is_banned(&mut self, now: Now, client_id: Option<&ClientId>, address: Option<IpAddr>) -> bool {
+        if self.flapping.is_banned(now.instant, client_id, address) {
+            self.telemetry.refused_banned();
+            return true;
+        }
+        if address.is_some_and(|address| self.flapping.on_connect(now.instant, address)) {
+            self.telemetry.banned(None, address);
+        }
+        false
     }
 
     fn tell(&mut self, event: &Event) {
@@ -341,6 +372,11 @@ impl Engine {
             self.closed.push((*connection, cause.clone()));
         } else {
             self.telemetry.event(event);
+        }
+        if let Event::Connected { client_id, .. } = event
+            && self.flapping.on_connected(self.clock.now().instant, client_id)
+        {
+            self.telemetry.banned(Some(client_id), None);
         }
     }
 
@@ -368,7 +404,15 @@ impl Engine {
 
 impl Link {
     fn new(peer: Peer, desk: Arc<FlowDesk>) -> Self {
-        Self { peer, desk, commands: Vec::new(), held: VecDeque::new(), is_paused: false, is_closing: false }
+        Self {
+            peer,
+            desk,
+            commands: Vec::new(),
+            held: VecDeque::new(),
+            is_paused: false,
+            is_closing: false,
+            has_asked: false,
+        }
     }
 }
 

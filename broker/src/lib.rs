@@ -35,6 +35,7 @@ mod data_directory;
 pub mod demo;
 mod durability;
 mod engine;
+mod flapping;
 mod link;
 pub mod rate;
 mod shard;

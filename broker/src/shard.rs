@@ -17,6 +17,7 @@ use crate::access::AccessControl;
 use crate::config::{Config, ListenerConfig};
 use crate::durability::Durability;
 use crate::engine::{Engine, INBOX_ARRIVALS_MAX};
+use crate::flapping::Flapping;
 use crate::link::{Entrance, LinkSettings};
 use crate::shutdown::{self, Draining};
 use crate::sys::SysTopics;
@@ -114,6 +115,7 @@ fn engine(
         Durability::new(Box::new(store)),
         Arc::clone(telemetry),
         SysTopics::every(config.sys_interval),
+        Flapping::new(config.link.flapping),
     ))
 }
 

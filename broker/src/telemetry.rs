@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rivulet_core::cause::NetworkLoss;
@@ -53,6 +54,10 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Connections refused before anything was read, because they came faster than their rate.
     pub refused_for_rate: AtomicU64,
+    /// Bans that have begun because of too many connections.
+    pub bans: AtomicU64,
+    /// Clients that were refused because they, or their address, were banned.
+    pub refused_banned: AtomicU64,
     /// Handshakes that failed.
     pub handshakes_failed: AtomicU64,
     /// Sessions taken over by a newer connection.
@@ -122,6 +127,19 @@ impl Telemetry {
             warn!(client = NO_CLIENT, peer = %peer.address, transport = %peer.transport, refused,
                 cause = "connections come faster than their rate", "connections refused");
         }
+    }
+
+    /// A client or an address that is banned from here on. Said once for each ban.
+    pub(crate) fn banned(&self, client_id: Option<&ClientId>, address: Option<IpAddr>) {
+        count(&self.counters.bans);
+        let client = client_id.map_or(NO_CLIENT, ClientId::as_str);
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        warn!(client = %Quoted(client), peer = address, "banned: connects too often");
+    }
+
+    /// A client that was refused because of a ban.
+    pub(crate) fn refused_banned(&self) {
+        count(&self.counters.refused_banned);
     }
 
     /// A connection that ended before MQTT began.

@@ -1,5 +1,5 @@
-//! Connections that come faster than their rate, over each kind of transport: refused, counted, and forgotten after a
-//! while.
+//! Connections that come faster than their rate, over each kind of transport, and clients that connect too often:
+//! refused, counted, and forgotten after a while.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rivulet_broker::{Config, RunningBroker, TransportKind};
 use rivulet_certs::{Credentials, TlsVersions};
-use rivulet_client::{Client, Options, Reconnect};
+use rivulet_client::{Client, ConnectError, Options, ReasonCode, Reconnect, Version};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,10 +23,10 @@ const TRIES: usize = 30;
 /// CONNECT of 3.1.1, clean session, keep alive off, client identifier `t`.
 const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01t";
 
-async fn start(listener: &str, rate: &str) -> (RunningBroker, TempDir) {
+async fn start(listener: &str, limits: &str) -> (RunningBroker, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
-        "data_dir = {:?}\n[limits]\n{rate} = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\nacl = \"open\"\n{listener}",
+        "data_dir = {:?}\n[limits]\n{limits}\n[[listener]]\naddress = \"127.0.0.1:0\"\nacl = \"open\"\n{listener}",
         folder.path()
     );
     let config = Config::parse("test", &text, std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"));
@@ -59,7 +59,8 @@ fn proxy_header(last: u8) -> Vec<u8> {
 #[tokio::test]
 async fn sockets_that_come_too_fast_are_refused_and_let_in_later() {
     for rate in ["connections_rate", "connections_rate_per_address"] {
-        let (broker, _folder) = start("transport = \"tcp\"\nauthentication = [\"anonymous\"]", rate).await;
+        let (broker, _folder) =
+            start("transport = \"tcp\"\nauthentication = [\"anonymous\"]", &format!("{rate} = 1")).await;
         assert!(is_served(&broker, b"").await, "the first");
         let mut is_refused = false;
         for _ in 0..TRIES {
@@ -80,7 +81,7 @@ async fn sockets_that_come_too_fast_are_refused_and_let_in_later() {
 #[tokio::test]
 async fn behind_a_balancer_the_address_that_it_names_is_measured() {
     let listener = "transport = \"tcp\"\nproxy_protocol = true\nauthentication = [\"anonymous\"]";
-    let (broker, _folder) = start(listener, "connections_rate_per_address").await;
+    let (broker, _folder) = start(listener, "connections_rate_per_address = 1").await;
     for last in 1..=20 {
         assert!(is_served(&broker, &proxy_header(last)).await, "each has an address of its own");
     }
@@ -96,7 +97,7 @@ async fn behind_a_balancer_the_address_that_it_names_is_measured() {
 #[tokio::test]
 async fn quic_connections_that_come_too_fast_are_refused() {
     for rate in ["connections_rate", "connections_rate_per_address"] {
-        let (broker, _folder) = start("transport = \"quic\"", rate).await;
+        let (broker, _folder) = start("transport = \"quic\"", &format!("{rate} = 1")).await;
         let own = broker.own_certificates().unwrap();
         let device = Credentials::load(&own.demo_device.chain, &own.demo_device.key).unwrap();
         let roots = rivulet_certs::load_roots(&own.ca).unwrap();
@@ -115,4 +116,44 @@ async fn quic_connections_that_come_too_fast_are_refused() {
         assert!(!connected.is_empty() && refused(&broker) > 0, "{rate}");
         broker.shutdown().await;
     }
+}
+
+/// Why a client is not let in; `None`: it is.
+async fn refusal(broker: &RunningBroker, client_id: &str, version: Version) -> Option<ReasonCode> {
+    let url = format!("mqtt://{}", broker.address(TransportKind::Tcp).unwrap());
+    let options = Options::new(&url).unwrap().client_id(client_id).unwrap().version(version);
+    match Client::connect(options.reconnect(Reconnect::Never)).await {
+        Ok(_) => None,
+        Err(ConnectError::Refused { reason, .. }) => Some(reason),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_connects_too_often_is_banned_and_told_so() {
+    let listener = "transport = \"tcp\"\nauthentication = [\"anonymous\"]";
+    let (broker, _folder) = start(listener, "flapping_connects = 3\nflapping_window = \"1h\"").await;
+    for _ in 0..3 {
+        assert_eq!(refusal(&broker, "flapping", Version::V5).await, None);
+    }
+    assert_eq!(refusal(&broker, "flapping", Version::V5).await, Some(ReasonCode::Banned));
+    assert_eq!(refusal(&broker, "flapping", Version::V3_1_1).await, Some(ReasonCode::NotAuthorized));
+    assert_eq!(refusal(&broker, "steady", Version::V5).await, None);
+    let counters = broker.counters();
+    assert_eq!(counters.bans.load(Ordering::Relaxed), 1);
+    assert_eq!(counters.refused_banned.load(Ordering::Relaxed), 2);
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_banned_whatever_its_clients_are_called() {
+    let listener = "transport = \"tcp\"\nauthentication = [\"anonymous\"]";
+    let (broker, _folder) =
+        start(listener, "flapping_connects_per_address = 2\nflapping_window = \"1h\"").await;
+    let mut refusals = Vec::new();
+    for client_id in ["a", "b", "c"] {
+        refusals.push(refusal(&broker, client_id, Version::V5).await);
+    }
+    assert_eq!(refusals, [None, None, Some(ReasonCode::Banned)]);
+    broker.shutdown().await;
 }

@@ -202,7 +202,8 @@ async fn a_token_proves_its_subject_narrows_the_rules_and_ends() {
     files.write("acl", "allow all user jane topic plant/#\nallow all user jane topic jane/#");
     let access = files.access(listener(&[Authenticator::Jwt]));
     let credentials = client(Some("somebody else"), Some(&token("EdDSA")));
-    let Verdict::Accepted { permissions, expires, .. } = access.authenticate(NOW, None, credentials).await else {
+    let Verdict::Accepted { permissions, expires, .. } = access.authenticate(NOW, None, credentials).await
+    else {
         panic!("refused");
     };
     assert_eq!(expires, Some(WallTime(2_000_000_000_000)));

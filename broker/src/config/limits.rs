@@ -47,6 +47,8 @@ pub struct LinkLimits {
     /// a rate, what it has not used for `publish_burst` (1 s) is saved up. At the edge: it is not read until it may go on, and
     /// counted as held back.
     pub publish_rates: PublishRates,
+    /// Who connects too often.
+    pub flapping: FlappingLimits,
 }
 
 impl Default for LinkLimits {
@@ -58,6 +60,31 @@ impl Default for LinkLimits {
             flow_credit: 256,
             connection_rates: ConnectionRates::default(),
             publish_rates: PublishRates::default(),
+            flapping: FlappingLimits::default(),
+        }
+    }
+}
+
+/// What counts as flapping, and what comes of it: clients that connect too often are refused with Banned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlappingLimits {
+    /// Connections of one client identifier within the window. Default: as many as it likes. At the edge: banned.
+    pub connects: Option<NonZeroU32>,
+    /// Connections from one address within the window. Default: as many as come. At the edge: banned.
+    pub connects_per_address: Option<NonZeroU32>,
+    /// How long connections are counted, from the first on. Default 1 min.
+    pub window: Duration,
+    /// How long a ban lasts. Default 5 min.
+    pub ban: Duration,
+}
+
+impl Default for FlappingLimits {
+    fn default() -> Self {
+        Self {
+            connects: None,
+            connects_per_address: None,
+            window: Duration::from_secs(60),
+            ban: Duration::from_secs(300),
         }
     }
 }
@@ -90,6 +117,7 @@ pub(super) fn read(mut section: Section<'_>) -> (Limits, LinkLimits) {
         flow_credit: section.number("flow_credit", FLOW_CREDIT_MIN..=65_535, default.flow_credit),
         connection_rates: read_connection_rates(&mut section),
         publish_rates: read_publish_rates(&mut section),
+        flapping: read_flapping(&mut section),
     };
     section.finish();
     (core, link)
@@ -101,6 +129,17 @@ fn read_connection_rates(section: &mut Section<'_>) -> ConnectionRates {
         Some(Rate { per_second, burst: SECOND })
     };
     ConnectionRates { all: rate("connections_rate"), per_address: rate("connections_rate_per_address") }
+}
+
+fn read_flapping(section: &mut Section<'_>) -> FlappingLimits {
+    let default = FlappingLimits::default();
+    let mut connects = |key| NonZeroU32::new(section.number(key, 0..=1_000_000, 0));
+    FlappingLimits {
+        connects: connects("flapping_connects"),
+        connects_per_address: connects("flapping_connects_per_address"),
+        window: section.duration("flapping_window", SECOND..=HOUR, default.window),
+        ban: section.duration("flapping_ban", SECOND..=24 * HOUR, default.ban),
+    }
 }
 
 fn read_publish_rates(section: &mut Section<'_>) -> PublishRates {
