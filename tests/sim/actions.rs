@@ -25,33 +25,34 @@ impl World {
     /// One thing happens.
     pub(crate) fn act(&mut self) {
         let client = self.chance.below(self.clients.len());
-        match self.chance.below(100) {
-            0..=3 => self.connect(client),
-            4..=18 => self.publish(client),
-            19..=23 => self.subscribe(client),
-            24..=25 => self.unsubscribe(client),
-            26..=27 => self.ping(client),
-            28 => self.disconnect(client),
-            29..=30 => self.cut(),
-            31..=34 => {
-                let millis = *self.chance.pick(&[0, 1, 500, 1_000, 5_000, 20_000]);
+        // Calm enough for conversations, stormy enough for accidents in the middle of them.
+        match self.chance.below(1_000) {
+            0..=39 => self.connect(client),
+            40..=189 => self.publish(client),
+            190..=229 => self.subscribe(client),
+            230..=244 => self.unsubscribe(client),
+            245..=254 => self.ping(client),
+            255..=258 => self.disconnect(client),
+            259..=264 => self.cut(),
+            265..=284 => {
+                let millis = *self.chance.pick(&[0, 1, 100, 500, 1_000, 1_000, 5_000, 20_000]);
                 self.trace.note(format!("{millis} ms pass"));
                 self.pass(Duration::from_millis(millis));
             }
-            35..=44 => {
+            285..=384 => {
                 let batches = 1 + self.chance.below(4);
                 self.write(batches);
             }
-            45..=47 => {
+            385..=454 => {
                 self.decide();
             }
-            48..=57 => {
+            455..=564 => {
                 let count = 1 + self.chance.below(3);
                 self.send_acks(client, count);
             }
-            58 if self.chance.one_in(5) => self.restart(),
-            58 if self.chance.one_in(4) => self.fail_disk(),
-            58..=78 => self.some_link(|world, link| world.deliver_up(link)),
+            565..=566 => self.restart(),
+            567..=568 => self.fail_disk(),
+            569..=784 => self.some_link(|world, link| world.deliver_up(link)),
             _ => self.some_link(|world, link| world.deliver_down(link)),
         }
     }
@@ -113,7 +114,7 @@ impl World {
 
     /// Connects, or connects again while the broker still takes the former connection for alive.
     fn connect(&mut self, client: usize) {
-        if self.clients[client].link.is_none() || self.chance.one_in(6) {
+        if self.clients[client].link.is_none() || self.chance.one_in(30) {
             let clean_start = self.chance.one_in(5);
             self.connect_with(client, clean_start);
         }
@@ -142,7 +143,7 @@ impl World {
             version,
             is_bridge: false,
             clean_start,
-            keep_alive_secs: *chance.pick(&[0, 0, 10, 60]),
+            keep_alive_secs: *chance.pick(&[0, 0, 0, 10, 60]),
             client_id: Some(id),
             will,
             username: None,

@@ -28,12 +28,14 @@ pub(crate) struct Model {
     /// Everything that was ever routed, in order.
     routings: Vec<Routing>,
     retained: BTreeMap<String, Retained>,
-    /// Sessions that have ended, of which a crash may bring the last one back if its end was not on disk.
-    ended: BTreeMap<ClientId, Session>,
+    /// Sessions that have ended since the last restart, of which the next may bring one back whose end was not on disk.
+    ended: BTreeMap<ClientId, Vec<Session>>,
     /// Wills and expiries of this step, as the rules say and as the broker reports them.
     wills: Twice,
     expiries: Twice,
     step: usize,
+    /// How often something happened that a simulation is there for.
+    pub(crate) tally: BTreeMap<&'static str, usize>,
     /// What is sent may have been made ready since then, and waited for the disk.
     pub(crate) ready_since: Instant,
     /// Whether the broker is being told that the disk has failed.
@@ -111,6 +113,10 @@ struct Connection {
 impl Model {
     pub(crate) fn begin_step(&mut self, step: usize) {
         self.step = step;
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     /// The broker has said all that it had to say about an input.
@@ -247,8 +253,14 @@ impl Model {
     pub(crate) fn on_event(&mut self, now: Now, event: &Event) {
         match event {
             Event::Closed { connection, cause, .. } => self.on_closed(now, *connection, cause),
-            Event::WillPublished { client_id, .. } => self.wills.reported.push(client_id.clone()),
-            Event::SessionExpired { client_id } => self.expiries.reported.push(client_id.clone()),
+            Event::WillPublished { client_id, .. } => {
+                self.count("will");
+                self.wills.reported.push(client_id.clone());
+            }
+            Event::SessionExpired { client_id } => {
+                self.count("expiry of a session");
+                self.expiries.reported.push(client_id.clone());
+            }
             Event::MessageDropped { client_id, reason } => self.on_dropped(now, client_id, *reason),
             Event::PublishRefused { client_id, topic, reason } => {
                 panic!("a message of {client_id} for {topic} was refused: {reason:?}")
@@ -273,6 +285,7 @@ impl Model {
                 let may_refuse =
                     self.connections.get(&key).is_some_and(|connection| connection.saw_store_fail);
                 assert!(may_refuse, "{key:?}: {packet:?} refuses what is allowed");
+                self.count("refusal");
                 self.on_publish_refused(key, ack.packet_id);
             }
             Packet::PubAck(ack) | Packet::PubRec(ack) => self.on_publish_acknowledged(key, ack.packet_id),
@@ -336,6 +349,21 @@ impl Model {
     }
 
     fn on_closed(&mut self, now: Now, key: ConnectionKey, cause: &CloseCause) {
+        match cause {
+            CloseCause::TakenOver => self.count("takeover"),
+            CloseCause::KeepAlive { .. } => self.count("missed keep alive"),
+            CloseCause::Store(_) => self.count("failed store"),
+            CloseCause::Client(_)
+            | CloseCause::Malformed(_)
+            | CloseCause::Violation(_)
+            | CloseCause::Refused(_)
+            | CloseCause::ConnectTimeout { .. }
+            | CloseCause::Operator(_)
+            | CloseCause::Drain
+            | CloseCause::Network(_)
+            | CloseCause::Overload(_)
+            | CloseCause::CredentialsExpired => {}
+        }
         let Some(connection) = self.connections.get(&key) else { return };
         let silence = now.instant - connection.heard;
         let is_expected = match cause {
@@ -398,7 +426,7 @@ impl Model {
         if self.sessions.contains_key(client_id) {
             self.publish_will(now, client_id);
             let session = self.sessions.remove(client_id).expect("it was there");
-            self.ended.insert(client_id.clone(), session);
+            self.ended.entry(client_id.clone()).or_default().push(session);
         }
     }
 

@@ -35,8 +35,11 @@ impl Drop for Trace {
             for line in &self.lines {
                 eprintln!("{line}");
             }
-            eprintln!("seed {} failed in step {}; replay it with", self.seed, self.step);
-            eprintln!("RIVULET_SIM_SEED={} cargo test -p rivulet-tests --test sim", self.seed);
+            let Self { seed, step, .. } = self;
+            eprintln!("seed {seed} failed in step {step}; replay it with");
+            eprintln!(
+                "RIVULET_SIM_SEED={seed} RIVULET_SIM_STEPS={step} cargo test -p rivulet-tests --test sim"
+            );
         }
     }
 }

@@ -201,11 +201,16 @@ impl World {
     pub(crate) fn fail_disk(&mut self) {
         let Some(from) = self.disk.fail() else { return };
         self.trace.note(format!("the disk fails from {from:?}"));
-        self.model.ready_since = self.submitted.front().copied().unwrap_or(self.now.instant);
+        let since = self.submitted.front().copied().unwrap_or(self.now.instant);
         self.submitted.clear();
+        self.model.ready_since = since;
         self.model.on_store_failed();
         self.handle(Input::PersistFailed { from, fault: StoreFault::Failing });
         self.model.ready_since = self.now.instant;
+        // What waited for the disk may wait for the next batch.
+        if let Some(first) = self.submitted.front_mut() {
+            *first = since;
+        }
     }
 
     /// Time passes; what is due happens when it is due.
@@ -335,9 +340,12 @@ impl World {
         assert_eq!(flow, FlowKey::CONTROL, "there are no data flows");
         let link = self.links.get_mut(&connection).expect("the core sends to who is there");
         assert!(!link.is_closed, "{connection:?} is sent nothing after its end");
-        link.credit = link.credit.checked_sub(1).expect("the core sends no more than fits");
         let text = notation::text_of_outgoing(&packet, link.version);
         self.trace.note(format!("{} {connection:?} < {text}", link.client_id));
+        // The last word of a connection needs no room.
+        if !matches!(packet, Outgoing::Packet(Packet::Disconnect(_))) {
+            link.credit = link.credit.checked_sub(1).expect("the core sends no more than fits");
+        }
         let packet = match packet {
             Outgoing::Packet(packet) => {
                 self.model.on_sent(connection, &packet);

@@ -33,8 +33,8 @@ impl Source {
 
     /// Code that ships: neither a test, nor a benchmark, nor a build of fuzz targets.
     pub(crate) fn is_product(&self) -> bool {
-        let is_beside = |folder: &str| self.path.split('/').any(|part| part == folder);
-        self.is_rust() && !["tests", "benches", "fuzz", "examples"].into_iter().any(is_beside)
+        let is_part = |name: &str| self.path.split('/').any(|part| part == name);
+        self.is_rust() && !["tests", "tests.rs", "benches", "fuzz", "examples"].into_iter().any(is_part)
     }
 
     pub(crate) fn fault(&self, line: usize, what: &str) -> Fault {

@@ -15,6 +15,10 @@ use crate::number_of;
 impl Model {
     /// A broker has stopped, and another starts from what is on the disk.
     pub(crate) fn on_restart(&mut self, now: Now, disk: &Snapshot) {
+        self.count("restart");
+        if !disk.sessions.is_empty() {
+            self.count("session that survived");
+        }
         self.connections.clear();
         self.expect_sessions(now, disk);
         self.expect_retained(now, disk);
@@ -170,7 +174,8 @@ impl Model {
             session.incoming.insert(*id, Incoming { routing, is_confirmed: true });
         }
         let mut adopted = Vec::new();
-        let candidates = [self.sessions.get(&client_id), self.ended.get(&client_id)];
+        let ended = self.ended.get(&client_id).into_iter().flatten().rev();
+        let candidates: Vec<&Session> = self.sessions.get(&client_id).into_iter().chain(ended).collect();
         for (position, delivery) in &stored.deliveries {
             let number = number_in(disk, delivery.message);
             let expires = disk.messages[&delivery.message].expires;
@@ -223,18 +228,18 @@ fn number_in(disk: &Snapshot, key: rivulet_core::key::MessageKey) -> u64 {
 /// The routing of a message that was owed to a session, before it ended or not.
 fn owed_to(
     routings: &[Routing],
-    candidates: &[Option<&Session>],
+    candidates: &[&Session],
     is_meant: impl Fn(&Routing) -> bool,
     is_replay: bool,
 ) -> Option<usize> {
-    let mut owed = candidates.iter().flatten().flat_map(|session| session.owed.iter().rev());
+    let mut owed = candidates.iter().flat_map(|session| session.owed.iter().rev());
     let is_same = |owed: &&Owed| is_meant(&routings[owed.routing]) && owed.is_replay == is_replay;
     let found = owed.find(is_same).map(|owed| owed.routing);
     // A retained message may wait that was not sent yet.
     found.or_else(|| is_replay.then(|| routings.iter().rposition(is_meant))?)
 }
 
-fn released(candidates: &[Option<&Session>], id: rivulet_protocol::PacketId) -> Option<usize> {
-    let mut owed = candidates.iter().flatten().flat_map(|session| session.owed.iter());
+fn released(candidates: &[&Session], id: rivulet_protocol::PacketId) -> Option<usize> {
+    let mut owed = candidates.iter().flat_map(|session| session.owed.iter());
     owed.find(|owed| matches!(owed.stage, Stage::Released(of, _) if of == id)).map(|owed| owed.routing)
 }

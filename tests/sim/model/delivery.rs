@@ -233,6 +233,13 @@ impl Model {
     pub(crate) fn on_delivery(&mut self, now: Now, key: ConnectionKey, publish: &Publish) {
         let PublishTopic::Name(topic) = &publish.topic else { panic!("simulated clients take no aliases") };
         let number = number_of(&publish.payload, &publish.properties);
+        self.count(match (publish.dup, publish.retain, publish.qos.qos()) {
+            (true, _, _) => "repetition",
+            (false, true, _) => "retained message",
+            (false, false, QoS::AtMostOnce) => "delivery of QoS 0",
+            (false, false, QoS::AtLeastOnce) => "delivery of QoS 1",
+            (false, false, QoS::ExactlyOnce) => "delivery of QoS 2",
+        });
         if self.session_mut(key).is_none() {
             return; // it was under way when its connection ended
         }
@@ -334,6 +341,7 @@ impl Model {
         match reason {
             DropReason::Away => {}
             DropReason::Expired => {
+                self.count("expiry of a message");
                 let is_expired = |routing: &Routing| routing.expires.is_some_and(|at| at <= now.instant);
                 assert!(self.routings.iter().any(is_expired), "{client_id}: nothing has expired yet");
             }
