@@ -10,6 +10,9 @@
 //! that knows it lets it in or keeps it out. A client that has sent a name or a password is never anonymous: who gets it
 //! wrong is told so. Only a name that was proven counts in the access rules.
 //!
+//! A client that names an authentication method (4.12) is asked by that method alone: SCRAM-SHA-256, against the password
+//! file, where the listener has `password`.
+//!
 //! Nothing here is on the way of a message: what a client may do is compiled once, when it is let in.
 //!
 //! Not here: how handshakes verify certificates (`tls`), and what becomes of a verdict (the core).
@@ -21,6 +24,7 @@ mod load;
 pub mod password;
 pub mod permissions;
 pub mod refusal;
+pub mod scram;
 pub mod subject;
 pub mod token;
 
@@ -28,7 +32,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rivulet_core::access::Credentials;
+use bytes::Bytes;
+use rivulet_core::access::{AuthenticationStep, Credentials};
 use rivulet_core::{ListenerKey, Now, Verdict, WallTime};
 use rivulet_protocol::ReasonCode;
 use tracing::{debug, warn};
@@ -42,6 +47,7 @@ use hook::{Hook, HookAnswer};
 use password::{PasswordCheck, Passwords};
 use permissions::ClientPermissions;
 use refusal::Refusal;
+use scram::AwaitProof;
 use subject::{Attribute, Subject};
 use token::{TokenFault, TokenVerifier};
 
@@ -93,6 +99,14 @@ pub struct AccessCounters {
     pub hook_failures: AtomicU64,
 }
 
+/// What a step of enhanced authentication leads to.
+enum Step {
+    /// The client is to answer this.
+    More(AwaitProof, String),
+    /// It is let in, and told this.
+    Proven(ClientPermissions, String),
+}
+
 /// What an authenticator that knows the client has found.
 #[derive(Default)]
 struct Proof {
@@ -133,19 +147,50 @@ impl AccessControl {
     pub async fn authenticate(&self, now: Now, peer: Option<IpAddr>, credentials: Credentials) -> Verdict {
         let loaded = Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner));
         let judged = loaded.judge(now, peer, &credentials).await;
-        let client = credentials.client_id.as_ref().map_or_else(|| "-".to_owned(), |id| shown(id.as_str()));
-        match judged {
-            Ok((by, permissions, expires)) => {
-                count(self.counters.of_acceptance(by));
-                debug!(client, by = by.name(), "client accepted");
-                Verdict::Accepted { permissions: Arc::new(permissions), expires, data: None }
+        judged.map_or_else(
+            |refusal| self.refused(&credentials, &refusal),
+            |(by, permissions, expires)| self.accepted(&credentials, by, permissions, expires, None),
+        )
+    }
+
+    /// Takes one step of enhanced authentication (4.12). `exchange` is what the last step left to be gone on with.
+    pub fn take_step(
+        &self,
+        credentials: &Credentials,
+        step: &AuthenticationStep,
+        exchange: &mut Option<AwaitProof>,
+    ) -> Verdict {
+        let loaded = Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner));
+        let former = exchange.take().filter(|_| !step.begins);
+        match loaded.judge_step(credentials, step, former) {
+            Ok(Step::More(next, data)) => {
+                *exchange = Some(next);
+                Verdict::Continue { data: data.into() }
             }
-            Err(refusal) => {
-                count(self.counters.of_refusal(refusal.reason()));
-                debug!(client, reason = ?refusal.reason(), cause = %refusal, "client refused");
-                Verdict::Refused(refusal.reason())
+            Ok(Step::Proven(permissions, data)) => {
+                self.accepted(credentials, Authenticator::Password, permissions, None, Some(data.into()))
             }
+            Err(refusal) => self.refused(credentials, &refusal),
         }
+    }
+
+    fn accepted(
+        &self,
+        credentials: &Credentials,
+        by: Authenticator,
+        permissions: ClientPermissions,
+        expires: Option<WallTime>,
+        data: Option<Bytes>,
+    ) -> Verdict {
+        count(self.counters.of_acceptance(by));
+        debug!(client = name_of(credentials), by = by.name(), "client accepted");
+        Verdict::Accepted { permissions: Arc::new(permissions), expires, data }
+    }
+
+    fn refused(&self, credentials: &Credentials, refusal: &Refusal) -> Verdict {
+        count(self.counters.of_refusal(refusal.reason()));
+        debug!(client = name_of(credentials), reason = ?refusal.reason(), cause = %refusal, "client refused");
+        Verdict::Refused(refusal.reason())
     }
 
     /// What was decided so far.
@@ -161,12 +206,45 @@ impl Loaded {
         peer: Option<IpAddr>,
         credentials: &Credentials,
     ) -> Result<(Authenticator, ClientPermissions, Option<WallTime>), Refusal> {
-        let ListenerKey(key) = credentials.listener;
-        let listener = self.listeners.get(usize::from(key)).ok_or(Refusal::UnknownListener)?;
-        if credentials.step.is_some() {
-            return Err(Refusal::UnknownMethod);
-        }
+        let listener = self.listener_of(credentials)?;
         let (by, proof) = self.first_that_knows(now, peer, listener, credentials).await?;
+        let expires = proof.expires;
+        Ok((by, self.permissions(listener, credentials, proof)?, expires))
+    }
+
+    /// The next step of a client's exchange: the password file knows SCRAM-SHA-256, and nobody knows another method.
+    fn judge_step(
+        &self,
+        credentials: &Credentials,
+        step: &AuthenticationStep,
+        exchange: Option<AwaitProof>,
+    ) -> Result<Step, Refusal> {
+        let listener = self.listener_of(credentials)?;
+        let is_offered =
+            step.method == scram::METHOD && listener.authentication.contains(&Authenticator::Password);
+        let passwords = self.passwords.as_ref().filter(|_| is_offered).ok_or(Refusal::UnknownMethod)?;
+        let data = step.data.as_deref().unwrap_or_default();
+        let Some(exchange) = exchange else {
+            let lookup = |user: &str| passwords.scram_keys(user);
+            let begun = AwaitProof::begin(data, &scram::nonce(), scram::secret(), lookup);
+            return begun.map(|(exchange, answer)| Step::More(exchange, answer)).map_err(Refusal::Scram);
+        };
+        let proven = exchange.prove(data).map_err(Refusal::Scram)?;
+        let proof = Proof { username: Some(proven.username), ..Proof::default() };
+        Ok(Step::Proven(self.permissions(listener, credentials, proof)?, proven.server_final))
+    }
+
+    fn listener_of(&self, credentials: &Credentials) -> Result<&ListenerAccess, Refusal> {
+        let ListenerKey(key) = credentials.listener;
+        self.listeners.get(usize::from(key)).ok_or(Refusal::UnknownListener)
+    }
+
+    fn permissions(
+        &self,
+        listener: &ListenerAccess,
+        credentials: &Credentials,
+        proof: Proof,
+    ) -> Result<ClientPermissions, Refusal> {
         let subject = Subject {
             listener: listener.name.clone(),
             client_id: credentials.client_id.as_ref().map(|id| id.as_str().to_owned()),
@@ -178,8 +256,7 @@ impl Loaded {
             AclChoice::File => &self.acl,
             AclChoice::Open => &self.open,
         };
-        let permissions = ClientPermissions { acl: rules.compile(&subject), grants: proof.grants };
-        Ok((by, permissions, proof.expires))
+        Ok(ClientPermissions { acl: rules.compile(&subject), grants: proof.grants })
     }
 
     async fn first_that_knows(
@@ -299,6 +376,10 @@ fn check_client_id(rule: ClientIdRule, subject: &Subject) -> Result<(), Refusal>
     };
     let is_own = subject.client_id.as_deref().is_some_and(|id| subject.values(attribute).contains(&id));
     if is_own { Ok(()) } else { Err(Refusal::ClientId(attribute)) }
+}
+
+fn name_of(credentials: &Credentials) -> String {
+    credentials.client_id.as_ref().map_or_else(|| "-".to_owned(), |id| shown(id.as_str()))
 }
 
 /// Characters of a client's text that are shown.

@@ -22,6 +22,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
 
 use crate::access::AccessControl;
+use crate::access::scram::AwaitProof;
 use crate::clock::{self, Clock};
 use crate::durability::Durability;
 use crate::flapping::Flapping;
@@ -71,6 +72,8 @@ struct Link {
     held: VecDeque<Batch>,
     is_paused: bool,
     is_closing: bool,
+    /// An enhanced authentication that its client is to go on with: one at most, as small as its method's messages.
+    exchange: Option<AwaitProof>,
     /// Whether its CONNECT was asked about.
     has_asked: bool,
 }
@@ -336,13 +339,19 @@ impl Engine {
         }
     }
 
-    /// Lets a task of its own judge the client: passwords and the hook take their time.
+    /// Lets a task of its own judge the client: passwords and the hook take their time. A step of enhanced authentication
+    /// takes microseconds.
     fn authenticate(&mut self, connection: ConnectionKey, credentials: Credentials) {
         let (access, now) = (Arc::clone(&self.access), self.clock.now());
         let peer = self.links.get(&connection).map(|link| link.peer.address.ip());
         let client_id = credentials.client_id.as_ref();
         if self.is_first_question(connection) && self.is_banned(now, client_id, peer) {
             let verdict = Verdict::Refused(ReasonCode::Banned);
+            return self.answers.push_back(Input::Authenticated { connection, verdict });
+        }
+        if let Some(step) = &credentials.step {
+            let Some(link) = self.links.get_mut(&connection) else { return };
+            let verdict = self.access.take_step(&credentials, step, &mut link.exchange);
             return self.answers.push_back(Input::Authenticated { connection, verdict });
         }
         self.judged.spawn(async move { (connection, access.authenticate(now, peer, credentials).await) });
@@ -411,6 +420,7 @@ impl Link {
             held: VecDeque::new(),
             is_paused: false,
             is_closing: false,
+            exchange: None,
             has_asked: false,
         }
     }

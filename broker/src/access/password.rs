@@ -3,7 +3,11 @@
 //! ```text
 //! # a comment
 //! jane:$argon2id$v=19$m=19456,t=2,p=1$…salt…$…hash…
+//! meter-7:SCRAM-SHA-256$15000:…salt…$…stored key…:…server key…
 //! ```
+//!
+//! The second kind is for clients that authenticate with SCRAM-SHA-256 and never send their password; a user may have one
+//! line of each kind.
 //!
 //! A name is everything before the first `:`. A check takes tens of milliseconds and megabytes by design, so that it runs
 //! on a thread for blocking work, and only so many run at one time. A name that is not in the file costs the same as a
@@ -24,6 +28,8 @@ use argon2::{ARGON2ID_IDENT, Argon2, Params, Version};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::scram::{SCHEME, StoredKeys, StoredKeysError};
+
 /// Most memory that one hash may ask for, in KiB. More is a fault of the file: a few checks at once would need it all.
 pub const MEMORY_KIB_MAX: u32 = 256 * 1024;
 
@@ -42,6 +48,7 @@ const SEPARATOR: char = ':';
 /// Names and the hashes of their passwords.
 pub struct PasswordFile {
     hashes: BTreeMap<String, PasswordHash>,
+    scram: BTreeMap<String, StoredKeys>,
     /// Compared with where the name is unknown. No password has this hash.
     decoy: PasswordHash,
 }
@@ -75,6 +82,14 @@ pub enum PasswordProblem {
     NoHash {
         /// Whose.
         user: String,
+    },
+    /// The keys cannot be read.
+    #[error("user `{user}`: {fault}; `rivulet passwd --scram` makes them")]
+    NoKeys {
+        /// Whose.
+        user: String,
+        /// What is expected.
+        fault: StoredKeysError,
     },
     /// The hash costs too much.
     #[error(
@@ -111,7 +126,8 @@ impl PasswordFile {
     /// Every fault of the file, in the order of its lines.
     pub fn parse(text: &str) -> Result<Self, Vec<PasswordFault>> {
         let mut hashes = BTreeMap::new();
-        let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut scram = BTreeMap::new();
+        let mut lines: BTreeMap<(&str, bool), usize> = BTreeMap::new();
         let mut faults = Vec::new();
         let mut params = Params::DEFAULT;
         for (index, text) in text.lines().enumerate() {
@@ -119,15 +135,18 @@ impl PasswordFile {
                 continue;
             }
             let line = index + 1;
-            let entry = entry(text).and_then(|(user, hash, cost)| match lines.insert(user, line) {
-                Some(first) => Err(PasswordProblem::Repeated { user: user.to_owned(), first }),
-                None => Ok((user, hash, cost)),
+            let entry = entry(text).and_then(|(user, secret)| {
+                match lines.insert((user, matches!(secret, Secret::Scram(_))), line) {
+                    Some(first) => Err(PasswordProblem::Repeated { user: user.to_owned(), first }),
+                    None => Ok((user, secret)),
+                }
             });
             match entry {
-                Ok((user, hash, cost)) => {
-                    hashes.insert(user.to_owned(), hash);
+                Ok((user, Secret::Hash(hash, cost))) => {
+                    hashes.insert(user.to_owned(), *hash);
                     params = cost;
                 }
+                Ok((user, Secret::Scram(keys))) => drop(scram.insert(user.to_owned(), keys)),
                 Err(problem) => faults.push(PasswordFault { line, problem }),
             }
         }
@@ -135,17 +154,17 @@ impl PasswordFile {
             return Err(faults);
         }
         let decoy = decoy(&params).expect("the parameters were read from such a hash, or are the default");
-        Ok(Self { hashes, decoy })
+        Ok(Self { hashes, scram, decoy })
     }
 
-    /// How many users there are.
+    /// How many passwords there are; a user may have one of each kind.
     pub fn len(&self) -> usize {
-        self.hashes.len()
+        self.hashes.len() + self.scram.len()
     }
 
-    /// Whether there is no user.
+    /// Whether there is no password.
     pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+        self.len() == 0
     }
 
     /// Compares a password with the user's. Takes long: not for a thread that serves others.
@@ -162,13 +181,25 @@ impl PasswordFile {
 
 impl fmt::Debug for PasswordFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordFile").field("users", &self.hashes.len()).finish_non_exhaustive()
+        f.debug_struct("PasswordFile").field("passwords", &self.len()).finish_non_exhaustive()
     }
 }
 
-fn entry(text: &str) -> Result<(&str, PasswordHash, Params), PasswordProblem> {
+/// What stands behind a name.
+enum Secret {
+    Hash(Box<PasswordHash>, Params),
+    Scram(StoredKeys),
+}
+
+fn entry(text: &str) -> Result<(&str, Secret), PasswordProblem> {
     let (user, hash) =
         text.split_once(SEPARATOR).filter(|(user, _)| !user.is_empty()).ok_or(PasswordProblem::NoUser)?;
+    if hash.starts_with(SCHEME) {
+        let keys = hash.trim_end().parse();
+        return keys
+            .map(|keys| (user, Secret::Scram(keys)))
+            .map_err(|fault| PasswordProblem::NoKeys { user: user.to_owned(), fault });
+    }
     let no_hash = || PasswordProblem::NoHash { user: user.to_owned() };
     let hash = PasswordHash::new(hash.trim_end()).map_err(|_| no_hash())?;
     let params = Params::try_from(&hash).map_err(|_| no_hash())?;
@@ -183,7 +214,7 @@ fn entry(text: &str) -> Result<(&str, PasswordHash, Params), PasswordProblem> {
     if memory_kib > MEMORY_KIB_MAX || passes > PASSES_MAX {
         return Err(PasswordProblem::TooCostly { user: user.to_owned(), memory_kib, passes });
     }
-    Ok((user, hash, params))
+    Ok((user, Secret::Hash(Box::new(hash), params)))
 }
 
 /// A hash of the usual cost whose output is chance: nothing hashes to it, and to find that out costs the same.
@@ -209,6 +240,11 @@ impl Passwords {
     pub fn new(file: PasswordFile) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { file: Arc::new(file), turns: Arc::new(Semaphore::new(cores * CHECKS_PER_CORE)) }
+    }
+
+    /// What SCRAM-SHA-256 needs to know of a user.
+    pub(super) fn scram_keys(&self, user: &str) -> Option<StoredKeys> {
+        self.file.scram.get(user).cloned()
     }
 
     /// Compares a password with the user's, on a thread for such work.

@@ -3,6 +3,7 @@
 use rivulet_protocol::ReasonCode;
 
 use super::hook::HookFault;
+use super::scram::ScramError;
 use super::subject::Attribute;
 use super::token::TokenFault;
 
@@ -15,6 +16,9 @@ pub enum Refusal {
     /// It asks for enhanced authentication (4.12), with a method that is not offered here.
     #[error("authentication method is not offered by the listener [MQTT-4.12.0-1]")]
     UnknownMethod,
+    /// The exchange of its authentication method.
+    #[error("{0}")]
+    Scram(ScramError),
     /// Neither certificate nor name nor password, and the listener asks for one.
     #[error("client shows nothing that the listener asks for")]
     NothingShown,
@@ -47,6 +51,7 @@ impl Refusal {
         match self {
             Self::UnknownListener | Self::NothingShown | Self::HookDenies => ReasonCode::NotAuthorized,
             Self::UnknownMethod => ReasonCode::BadAuthenticationMethod,
+            Self::Scram(error) => error.reason(),
             Self::NobodyKnows | Self::WrongPassword => ReasonCode::BadUserNameOrPassword,
             Self::Busy => ReasonCode::ServerBusy,
             Self::Token(fault) => fault.reason(),

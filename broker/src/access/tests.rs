@@ -120,7 +120,7 @@ async fn may_publish(access: &AccessControl, credentials: Credentials, to: &str)
         Verdict::Accepted { permissions, .. } => {
             permissions.may_publish(&Topic::parse(to.to_owned()).unwrap(), QoS::AtMostOnce, false)
         }
-        other => panic!("not accepted: {other:?}"),
+        other @ (Verdict::Continue { .. } | Verdict::Refused(_)) => panic!("not accepted: {other:?}"),
     }
 }
 

@@ -26,6 +26,9 @@ pub(crate) struct PasswdArguments {
     /// Read the password from the first line of standard input
     #[arg(long, conflicts_with = "delete")]
     password_stdin: bool,
+    /// For a client that authenticates with SCRAM-SHA-256 and never sends the password
+    #[arg(long, conflicts_with = "delete")]
+    scram: bool,
     /// The password file
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -41,6 +44,9 @@ Examples:
 
   From a script that has the password in a file:
     rivulet passwd --password-stdin passwords meter-7 < meter-7.secret
+
+  A device that proves its password with SCRAM-SHA-256 instead of sending it:
+    rivulet passwd --scram passwords meter-8
 
   Away with a user:
     rivulet passwd -D passwords jane
@@ -75,7 +81,12 @@ fn edit(arguments: &PasswdArguments) -> Result<String, String> {
     }
     let password = if arguments.password_stdin { from_stdin()? } else { asked_twice()? };
     edit::check_password(&password).map_err(|fault| fault.to_string())?;
-    let hash = edit::hash(&password, &COST).map_err(|error| format!("cannot hash the password: {error}"))?;
+    let hash = if arguments.scram {
+        let password = str::from_utf8(&password).map_err(|_| "password is not UTF-8, as SCRAM asks for")?;
+        edit::scram_keys(password)
+    } else {
+        edit::hash(&password, &COST).map_err(|error| format!("cannot hash the password: {error}"))?
+    };
     replace(path, &edit::with_user(&text, user, &hash))?;
     Ok(format!("set the password of user `{user}`"))
 }

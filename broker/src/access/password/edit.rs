@@ -9,6 +9,7 @@ use argon2::password_hash::{self, PasswordHasher};
 use argon2::{Algorithm, Argon2, Params, Version};
 
 use super::{COMMENT, SEPARATOR};
+use crate::access::scram::{SCHEME, StoredKeys};
 
 /// Longest password that a CONNECT can carry (3.1.3.6), in bytes.
 pub const PASSWORD_BYTES_MAX: usize = u16::MAX as usize;
@@ -78,13 +79,18 @@ pub fn hash(password: &[u8], cost: &Params) -> Result<String, password_hash::Err
     Ok(argon2.hash_password(password)?.to_string())
 }
 
-/// The text with this user's line set, in its place or at the end.
+/// What SCRAM-SHA-256 needs to know of a password, as it stands in the file.
+pub fn scram_keys(password: &str) -> String {
+    StoredKeys::derive(password).to_string()
+}
+
+/// The text with this user's line of this kind set, in its place or at the end.
 pub fn with_user(text: &str, user: &str, hash: &str) -> String {
     let entry = format!("{user}{SEPARATOR}{hash}\n");
     let mut edited = String::with_capacity(text.len() + entry.len());
     let mut is_set = false;
     for line in text.lines() {
-        if !is_of(user, line) {
+        if !(is_of(user, line) && is_scram(line) == is_scram(&entry)) {
             edited.push_str(line);
             edited.push('\n');
         } else if !is_set {
@@ -98,7 +104,7 @@ pub fn with_user(text: &str, user: &str, hash: &str) -> String {
     edited
 }
 
-/// The text without this user's line; `None` if there is none.
+/// The text without this user's lines; `None` if there is none.
 pub fn without_user(text: &str, user: &str) -> Option<String> {
     text.lines().any(|line| is_of(user, line)).then(|| {
         let kept = text.lines().filter(|line| !is_of(user, line));
@@ -108,6 +114,10 @@ pub fn without_user(text: &str, user: &str) -> Option<String> {
 
 fn is_of(user: &str, line: &str) -> bool {
     !line.starts_with(COMMENT) && line.split_once(SEPARATOR).is_some_and(|(name, _)| name == user)
+}
+
+fn is_scram(line: &str) -> bool {
+    line.split_once(SEPARATOR).is_some_and(|(_, secret)| secret.starts_with(SCHEME))
 }
 
 /// Puts `text` in the place of a file at once: a reader sees all of the old text or all of the new one, and so does the
@@ -153,6 +163,15 @@ mod tests {
         assert_eq!(without_user(text, "jane").as_deref(), Some("# staff\n\njoe:other\n"));
         assert_eq!(without_user(text, "# staff"), None);
         assert_eq!(without_user(text, "jan"), None);
+    }
+
+    #[test]
+    fn the_two_kinds_of_one_user_change_apart_and_go_together() {
+        let text = "jane:$argon2id$a\n";
+        let both = with_user(text, "jane", "SCRAM-SHA-256$b");
+        assert_eq!(both, "jane:$argon2id$a\njane:SCRAM-SHA-256$b\n");
+        assert_eq!(with_user(&both, "jane", "$argon2id$c"), "jane:$argon2id$c\njane:SCRAM-SHA-256$b\n");
+        assert_eq!(without_user(&both, "jane").as_deref(), Some(""));
     }
 
     #[test]
