@@ -228,7 +228,7 @@ async fn times(rates: PublishRates, reads: &[Vec<u8>]) -> (Vec<(Duration, usize)
         first.splice(0..0, CONNECT.iter().copied());
     }
     let mut flow = Prepared { reads, end: Some(FlowEnd::Finished) };
-    let start = tokio::time::Instant::now();
+    let start = crate::clock::runtime_now();
     let mut times = Vec::new();
     let engine = async {
         loop {
