@@ -104,6 +104,19 @@ fn the_interval_of_sys_is_a_second_at_least_or_never() {
 }
 
 #[test]
+fn a_rate_of_nothing_is_no_rate_and_the_highest_is_one_each_nanosecond() {
+    let link = |text: &str| parse(&format!("[limits]\n{text}")).unwrap().link;
+    assert_eq!(link("publish_rate = 0\nconnections_rate = 0\nflapping_connects = 0"), LinkLimits::default());
+    let link = link("publish_bytes_rate = '1GB'\npublish_burst = '2s'\nconnections_rate_per_address = 5");
+    let bytes = link.publish_rates.bytes.unwrap();
+    assert_eq!((bytes.per_second.get(), bytes.burst), (1_000_000_000, Duration::from_secs(2)));
+    assert_eq!(link.publish_rates.messages, None);
+    assert_eq!(link.connection_rates.per_address.unwrap().per_second.get(), 5);
+    let found = faults("[limits]\npublish_rate = 1000000001\npublish_burst = '999ms'\nflapping_ban = '25h'");
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
 fn certificates_are_not_for_plain_tcp() {
     let found = faults(
         "[[listener]]\ntransport = 'tcp'\naddress = '[::1]:1'\nacl = 'open'\nclient_certificate = 'required'",
