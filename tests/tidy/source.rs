@@ -75,7 +75,8 @@ pub(crate) fn sources() -> &'static [Source] {
 
 fn read_sources() -> Vec<Source> {
     const TEXT: [&str; 10] = ["rs", "toml", "md", "script", "sh", "yml", "yaml", "html", "js", "py"];
-    const FOREIGN: [&str; 4] = ["target", ".git", "node_modules", "__pycache__"];
+    // What tools put into a checkout; git ignores it too.
+    const FOREIGN: [&str; 5] = ["target", ".git", "node_modules", "__pycache__", "venv"];
     let root = root();
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];
